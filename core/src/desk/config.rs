@@ -1,0 +1,317 @@
+//! A desk file, what is wrong with it, and how it differs from the present desk.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Defined, Desk,
+    definition::{
+        AgentDefinition, CalendarDefinition, CategoryDefinition, FieldDefinition, FieldType, PolicyDefinition,
+        QueueDefinition, StatusDefinition, TeamDefinition,
+    },
+    event::{
+        AgentDefined, AgentRetired, CalendarDefined, CalendarRetired, CategoryDefined, CategoryRetired, DeskEvent,
+        DeskNamed, FieldDefined, FieldRetired, PolicyDefined, PolicyRetired, QueueDefined, QueueRetired, StatusDefined,
+        StatusRetired, TeamDefined, TeamRetired,
+    },
+};
+use crate::{
+    calendar::Calendar,
+    ids::Key,
+    ticket::{SlaMetric, StatusCategory},
+};
+
+/// A whole desk as a desk file gives it. What a file leaves out is retired.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeskConfig {
+    /// Display name of the desk.
+    pub name: String,
+    /// Statuses; the categories new, open, resolved and closed need one each.
+    #[serde(rename = "status", skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<StatusDefinition>,
+    /// Queues; at least one.
+    #[serde(rename = "queue", skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<QueueDefinition>,
+    /// Teams.
+    #[serde(rename = "team", skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<TeamDefinition>,
+    /// Agents.
+    #[serde(rename = "agent", skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentDefinition>,
+    /// Categories.
+    #[serde(rename = "category", skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<CategoryDefinition>,
+    /// Custom fields.
+    #[serde(rename = "field", skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldDefinition>,
+    /// Calendars.
+    #[serde(rename = "calendar", skip_serializing_if = "Vec::is_empty")]
+    pub calendars: Vec<CalendarDefinition>,
+    /// SLA policies, in the order in which they are tried.
+    #[serde(rename = "policy", skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyDefinition>,
+}
+
+/// Something in a desk file that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeskProblem {
+    /// Where, for example `policy gold`.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl fmt::Display for DeskProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+/// One difference between a desk file and the present desk.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// `add`, `change` or `retire`.
+    pub verb: &'static str,
+    /// Kind of part, for example `queue`.
+    pub kind: &'static str,
+    /// Key of the part; empty for the desk itself.
+    pub key: String,
+    /// The event that makes it so.
+    #[serde(skip)]
+    pub event: DeskEvent,
+}
+
+impl DeskConfig {
+    /// Numbers the policies as they stand in the file, so that their order is part of what is compared and stored.
+    pub fn number_policies(&mut self) {
+        for (order, policy) in (1..).zip(&mut self.policies) {
+            policy.order = order;
+        }
+    }
+
+    /// Everything that is wrong with it, also in view of what the present desk has.
+    pub fn problems(&self, present: &Desk) -> Vec<DeskProblem> {
+        let mut check = Check { problems: Vec::new() };
+        let queues = check.keys("queue", self.queues.iter().map(|q| (q.key.as_str(), &q.name)));
+        let teams = check.keys("team", self.teams.iter().map(|t| (t.key.as_str(), &t.name)));
+        check.keys("agent", self.agents.iter().map(|a| (a.key.as_str(), &a.name)));
+        let statuses = check.keys("status", self.statuses.iter().map(|s| (s.key.as_str(), &s.name)));
+        let categories = check.keys("category", self.categories.iter().map(|c| (c.key.as_str(), &c.name)));
+        check.keys("field", self.fields.iter().map(|f| (f.key.as_str(), &f.name)));
+        let calendars = check.keys("calendar", self.calendars.iter().map(|c| (c.key.as_str(), &c.name)));
+        check.keys("policy", self.policies.iter().map(|p| (p.key.as_str(), &p.name)));
+
+        for needed in [StatusCategory::New, StatusCategory::Open, StatusCategory::Resolved, StatusCategory::Closed] {
+            if !self.statuses.iter().any(|s| s.category == needed) {
+                check.say("status", format!("no status has the category {needed}: add one"));
+            }
+        }
+        for category in StatusCategory::ALL {
+            if self.statuses.iter().filter(|s| s.category == category && s.default).count() > 1 {
+                check.say("status", format!("several statuses are the default of {category}: keep one"));
+            }
+        }
+        if self.queues.is_empty() {
+            check.say("queue", "a desk needs at least one queue".into());
+        }
+        if self.queues.iter().filter(|q| q.default).count() > 1 {
+            check.say("queue", "several queues are the default: keep one".into());
+        }
+        for queue in &self.queues {
+            let place = format!("queue {}", queue.key);
+            check.known(&place, "team", queue.team.as_ref().map(|t| t.as_str()), &teams);
+            check.known(&place, "calendar", queue.return_calendar.as_ref().map(|c| c.as_str()), &calendars);
+            if queue.return_after.is_some_and(|span| span.millis() <= 0) {
+                check.say(&place, "return_after must be longer than nothing".into());
+            }
+        }
+        for agent in &self.agents {
+            for team in &agent.teams {
+                check.known(&format!("agent {}", agent.key), "team", Some(team.as_str()), &teams);
+            }
+        }
+        self.check_categories(&mut check, &categories);
+        for field in &self.fields {
+            let place = format!("field {}", field.key);
+            let chooses = matches!(field.field_type, FieldType::Choice | FieldType::Choices);
+            if chooses == field.options.is_empty() {
+                check.say(&place, "options belong to the types choice and choices, and they need some".into());
+            }
+            if let Some(before) = present.fields.get(&field.key)
+                && before.definition.field_type != field.field_type
+            {
+                check.say(&place, "the type of a field never changes: give the new field another key".into());
+            }
+        }
+        for calendar in &self.calendars {
+            if let Err(problem) = Calendar::try_new(calendar) {
+                check.say(&format!("calendar {}", calendar.key), problem.to_string());
+            }
+        }
+        for policy in &self.policies {
+            check_policy(&mut check, policy, &calendars, &statuses, &queues, &categories);
+        }
+        check.problems
+    }
+
+    fn check_categories(&self, check: &mut Check, categories: &BTreeSet<String>) {
+        let parents: BTreeMap<&str, &str> =
+            self.categories.iter().filter_map(|c| Some((c.key.as_str(), c.parent.as_ref()?.as_str()))).collect();
+        for category in &self.categories {
+            let place = format!("category {}", category.key);
+            check.known(&place, "parent", category.parent.as_ref().map(|p| p.as_str()), categories);
+            let mut above = category.key.as_str();
+            for _ in 0..=parents.len() {
+                match parents.get(above) {
+                    Some(parent) if *parent == category.key.as_str() => {
+                        check.say(&place, "it is above itself: break the circle of parents".into());
+                        break;
+                    }
+                    Some(parent) => above = parent,
+                    None => break,
+                }
+            }
+        }
+    }
+
+    /// The changes that turn the present desk into this one, in the order in which they are made.
+    pub fn changes_from(&self, present: &Desk) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if self.name != present.name {
+            let event = DeskNamed { name: self.name.clone() }.into();
+            changes.push(Change { verb: "change", kind: "desk", key: String::new(), event });
+        }
+        macro_rules! compare {
+            ($kind:literal, $wanted:expr, $present:expr, $field:ident, $defined:ident, $retired:ident) => {
+                let wanted_keys: BTreeSet<_> = $wanted.iter().map(|part| &part.key).collect();
+                for part in &$wanted {
+                    let verb = match $present.get(&part.key) {
+                        Some(Defined { definition, retired: false, .. }) if definition == part => continue,
+                        Some(Defined { retired: false, .. }) => "change",
+                        Some(_) | None => "add",
+                    };
+                    let event = $defined { $field: part.clone() }.into();
+                    changes.push(Change { verb, kind: $kind, key: part.key.to_string(), event });
+                }
+                for (key, part) in &$present {
+                    if !part.retired && !wanted_keys.contains(key) {
+                        let event = $retired { key: key.clone() }.into();
+                        changes.push(Change { verb: "retire", kind: $kind, key: key.to_string(), event });
+                    }
+                }
+            };
+        }
+        compare!("status", self.statuses, present.statuses, status, StatusDefined, StatusRetired);
+        compare!("calendar", self.calendars, present.calendars, calendar, CalendarDefined, CalendarRetired);
+        compare!("team", self.teams, present.teams, team, TeamDefined, TeamRetired);
+        compare!("agent", self.agents, present.agents, agent, AgentDefined, AgentRetired);
+        compare!("queue", self.queues, present.queues, queue, QueueDefined, QueueRetired);
+        compare!("category", self.categories, present.categories, category, CategoryDefined, CategoryRetired);
+        compare!("field", self.fields, present.fields, field, FieldDefined, FieldRetired);
+        compare!("policy", self.policies, present.policies, policy, PolicyDefined, PolicyRetired);
+        changes
+    }
+}
+
+fn check_policy(
+    check: &mut Check,
+    policy: &PolicyDefinition,
+    calendars: &BTreeSet<String>,
+    statuses: &BTreeSet<String>,
+    queues: &BTreeSet<String>,
+    categories: &BTreeSet<String>,
+) {
+    let place = format!("policy {}", policy.key);
+    check.known(&place, "calendar", policy.calendar.as_ref().map(|c| c.as_str()), calendars);
+    for pause in &policy.pause {
+        let is_category = StatusCategory::ALL.iter().any(|c| c.name() == pause.as_str());
+        if !is_category {
+            check.known(&place, "pause", Some(pause.as_str()), statuses);
+        }
+    }
+    for queue in &policy.when.queues {
+        check.known(&place, "when.queues", Some(queue.as_str()), queues);
+    }
+    for category in &policy.when.categories {
+        check.known(&place, "when.categories", Some(category.as_str()), categories);
+    }
+    for metric in SlaMetric::ALL {
+        for target in policy.targets(metric).iter() {
+            if target.0.millis() <= 0 {
+                check.say(&place, format!("a target of {metric} must be longer than nothing"));
+            }
+        }
+    }
+    if SlaMetric::ALL.iter().all(|&metric| policy.targets(metric).iter().next().is_none()) {
+        check.say(&place, "it has no target: set first_response or resolution".into());
+    }
+    if policy.warn_before.is_some_and(|span| span.millis() <= 0) {
+        check.say(&place, "warn_before must be longer than nothing".into());
+    }
+    for pair in policy.escalations.windows(2) {
+        if pair[1].level <= pair[0].level {
+            check.say(&place, "escalations stand in the order of their levels, each level once".into());
+        }
+    }
+    if policy.escalations.iter().any(|e| e.level == 0) {
+        check.say(&place, "levels of escalation start at 1".into());
+    }
+}
+
+struct Check {
+    problems: Vec<DeskProblem>,
+}
+
+impl Check {
+    fn say(&mut self, place: &str, problem: String) {
+        self.problems.push(DeskProblem { place: place.to_owned(), problem });
+    }
+
+    fn keys<'a>(&mut self, kind: &str, parts: impl Iterator<Item = (&'a str, &'a String)>) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        for (key, name) in parts {
+            let place = format!("{kind} {key}");
+            if !seen.insert(key.to_owned()) {
+                self.say(&place, "the key stands twice".into());
+            }
+            if name.trim().is_empty() || name.len() > 200 {
+                self.say(&place, "the name must have 1 to 200 bytes".into());
+            }
+        }
+        seen
+    }
+
+    fn known(&mut self, place: &str, what: &str, key: Option<&str>, known: &BTreeSet<String>) {
+        if let Some(key) = key
+            && !known.contains(key)
+        {
+            self.say(place, format!("{what} {key:?} is not in the file"));
+        }
+    }
+}
+
+impl Desk {
+    /// A part whose key is free for this display name: the plain key, or one from the name's hash when the plain one
+    /// belongs to another name. `None` when the part is there already, with its key.
+    pub fn key_for_name<K: Ord + Clone + From<Key>, T>(
+        parts: &BTreeMap<K, Defined<T>>,
+        name: &str,
+        name_of: impl Fn(&T) -> &str,
+    ) -> (K, bool) {
+        let plain = K::from(Key::from_name(name));
+        match parts.get(&plain) {
+            None => (plain, false),
+            Some(part) if name_of(&part.definition) == name => (plain, true),
+            Some(_) => {
+                let hashed = K::from(Key::from_hash(name));
+                let there = parts.contains_key(&hashed);
+                (hashed, there)
+            }
+        }
+    }
+}

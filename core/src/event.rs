@@ -1,0 +1,337 @@
+//! What is stored: events, and the commits that carry them.
+//!
+//! A stored event is a map of `at`, `type`, `version` and `data`, by field name. An additive change of a payload uses
+//! serde defaults; any other gets a new version of its type and an upcaster in [`EventFamily::read_data`]. Every version
+//! ever released decodes for ever.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, IgnoredAny, MapAccess, Visitor},
+    ser::SerializeMap,
+};
+
+use crate::{
+    access::AccessEvent,
+    customer::CustomerEvent,
+    desk::DeskEvent,
+    ids::{AgentKey, CommitId, CorrelationId, CustomerId, Position, StreamId},
+    ticket::TicketEvent,
+    time::Timestamp,
+};
+
+/// Events of one kind of stream.
+pub trait EventFamily: Sized {
+    /// All types of the family with their current versions.
+    const TYPES: &'static [(&'static str, u16)];
+
+    /// Stored name and version of this event's type.
+    fn type_version(&self) -> (&'static str, u16);
+
+    /// Writes the payload as the entry `data`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    fn write_data<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;
+
+    /// Reads the payload of this type and version as the next value; `None` when the type is of another family.
+    ///
+    /// # Errors
+    /// When the payload does not have the form of its type.
+    fn read_data<'de, A: MapAccess<'de>>(type_name: &str, version: u16, map: &mut A) -> Result<Option<Self>, A::Error>;
+}
+
+/// Declares a family: for each event a payload type, and one enum over them.
+macro_rules! event_family {
+    ($(#[$family_doc:meta])* $family:ident {
+        $($(#[$doc:meta])* $name:ident = $version:literal {
+            $($(#[$field_doc:meta])* $field:ident: $field_type:ty,)*
+        })*
+    }) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+            pub struct $name { $($(#[$field_doc])* pub $field: $field_type,)* }
+
+            impl From<$name> for $family {
+                fn from(event: $name) -> Self {
+                    Self::$name(event)
+                }
+            }
+        )*
+
+        $(#[$family_doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum $family { $($(#[$doc])* $name($name),)* }
+
+        impl $crate::event::EventFamily for $family {
+            const TYPES: &'static [(&'static str, u16)] = &[$((stringify!($name), $version),)*];
+
+            fn type_version(&self) -> (&'static str, u16) {
+                match self { $(Self::$name(_) => (stringify!($name), $version),)* }
+            }
+
+            fn write_data<M: serde::ser::SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+                match self { $(Self::$name(data) => map.serialize_entry("data", data),)* }
+            }
+
+            fn read_data<'de, A: serde::de::MapAccess<'de>>(
+                type_name: &str,
+                version: u16,
+                map: &mut A,
+            ) -> Result<Option<Self>, A::Error> {
+                match (type_name, version) {
+                    $((stringify!($name), $version) => map.next_value().map(|data| Some(Self::$name(data))),)*
+                    _ => Ok(None),
+                }
+            }
+        }
+    };
+}
+pub(crate) use event_family;
+
+/// A fact in the past tense about one stream.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Of a ticket.
+    Ticket(TicketEvent),
+    /// Of a customer.
+    Customer(CustomerEvent),
+    /// Of the desk's configuration.
+    Desk(DeskEvent),
+    /// Of the tokens.
+    Access(AccessEvent),
+    /// Of a type or version that this program does not know. The write model refuses a stream that holds one; views
+    /// count and name it.
+    Unknown {
+        /// Its stored type.
+        type_name: String,
+        /// Its stored version.
+        version: u16,
+    },
+}
+
+impl Event {
+    /// Stored name of the type.
+    pub fn type_name(&self) -> &str {
+        match self {
+            Self::Ticket(event) => event.type_version().0,
+            Self::Customer(event) => event.type_version().0,
+            Self::Desk(event) => event.type_version().0,
+            Self::Access(event) => event.type_version().0,
+            Self::Unknown { type_name, .. } => type_name,
+        }
+    }
+
+    /// Stored version of the type.
+    pub fn version(&self) -> u16 {
+        match self {
+            Self::Ticket(event) => event.type_version().1,
+            Self::Customer(event) => event.type_version().1,
+            Self::Desk(event) => event.type_version().1,
+            Self::Access(event) => event.type_version().1,
+            Self::Unknown { version, .. } => *version,
+        }
+    }
+}
+
+macro_rules! into_event {
+    ($($variant:ident($family:ty)),*) => {$(
+        impl From<$family> for Event {
+            fn from(event: $family) -> Self {
+                Self::$variant(event)
+            }
+        }
+    )*};
+}
+into_event!(Ticket(TicketEvent), Customer(CustomerEvent), Desk(DeskEvent), Access(AccessEvent));
+
+/// An event and the instant at which it happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatedEvent {
+    /// When it happened in the world. Imports and late mail are recorded long after.
+    pub occurred_at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+impl DatedEvent {
+    /// The event at this instant.
+    pub fn new(occurred_at: Timestamp, event: impl Into<Event>) -> Self {
+        Self { occurred_at, event: event.into() }
+    }
+}
+
+impl Serialize for DatedEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // `type` and `version` stand before `data`: a reader chooses the payload's form by them.
+        let known = !matches!(self.event, Event::Unknown { .. });
+        let mut map = serializer.serialize_map(Some(if known { 4 } else { 3 }))?;
+        map.serialize_entry("at", &self.occurred_at)?;
+        map.serialize_entry("type", self.event.type_name())?;
+        map.serialize_entry("version", &self.event.version())?;
+        match &self.event {
+            Event::Ticket(event) => event.write_data(&mut map)?,
+            Event::Customer(event) => event.write_data(&mut map)?,
+            Event::Desk(event) => event.write_data(&mut map)?,
+            Event::Access(event) => event.write_data(&mut map)?,
+            Event::Unknown { .. } => {}
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for DatedEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DatedEventVisitor;
+
+        impl<'de> Visitor<'de> for DatedEventVisitor {
+            type Value = DatedEvent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event with at, type, version and data")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DatedEvent, A::Error> {
+                let mut at = None;
+                let mut type_name: Option<std::borrow::Cow<'de, str>> = None;
+                let mut version = None;
+                let mut event = None;
+                while let Some(field) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                    match field.as_ref() {
+                        "at" => at = Some(map.next_value()?),
+                        "type" => type_name = Some(map.next_value()?),
+                        "version" => version = Some(map.next_value()?),
+                        "data" => {
+                            let (Some(name), Some(version)) = (&type_name, version) else {
+                                return Err(de::Error::custom("type and version stand before data"));
+                            };
+                            event = Some(read_event(name, version, &mut map)?);
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                let type_name = type_name.ok_or_else(|| de::Error::missing_field("type"))?;
+                let version = version.ok_or_else(|| de::Error::missing_field("version"))?;
+                Ok(DatedEvent {
+                    occurred_at: at.ok_or_else(|| de::Error::missing_field("at"))?,
+                    event: event.unwrap_or_else(|| Event::Unknown { type_name: type_name.into_owned(), version }),
+                })
+            }
+        }
+
+        deserializer.deserialize_map(DatedEventVisitor)
+    }
+}
+
+fn read_event<'de, A: MapAccess<'de>>(type_name: &str, version: u16, map: &mut A) -> Result<Event, A::Error> {
+    if let Some(event) = TicketEvent::read_data(type_name, version, map)? {
+        return Ok(event.into());
+    }
+    if let Some(event) = CustomerEvent::read_data(type_name, version, map)? {
+        return Ok(event.into());
+    }
+    if let Some(event) = DeskEvent::read_data(type_name, version, map)? {
+        return Ok(event.into());
+    }
+    if let Some(event) = AccessEvent::read_data(type_name, version, map)? {
+        return Ok(event.into());
+    }
+    map.next_value::<IgnoredAny>()?;
+    Ok(Event::Unknown { type_name: type_name.to_owned(), version })
+}
+
+/// An event's place: its commit and its number within it, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventAddress {
+    /// The commit.
+    pub position: Position,
+    /// The event's number within the commit, from 0.
+    pub index: u32,
+}
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// Docket itself: a timer or a rule.
+    System,
+    /// An administrator, by the label of the token or as `local` for the command line.
+    Administrator(String),
+    /// An agent.
+    Agent(AgentKey),
+    /// A customer.
+    Customer(CustomerId),
+    /// Somebody in the system that a history was imported from, by the name used there.
+    Imported(String),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("docket"),
+            Self::Administrator(name) => write!(f, "administrator {name}"),
+            Self::Agent(key) => write!(f, "agent {key}"),
+            Self::Customer(id) => write!(f, "customer {id}"),
+            Self::Imported(name) => write!(f, "imported {name}"),
+        }
+    }
+}
+
+/// Why a commit came to be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cause {
+    /// The kind of trigger.
+    pub kind: CauseKind,
+    /// The event that led to it, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventAddress>,
+}
+
+impl Cause {
+    /// A cause without an event before it.
+    pub const fn of(kind: CauseKind) -> Self {
+        Self { kind, event: None }
+    }
+}
+
+/// Kinds of triggers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseKind {
+    /// A request from outside: GraphQL or the command line.
+    Request,
+    /// Something came due.
+    Timer,
+    /// A history read from another system.
+    Import,
+    /// The built-in demonstration.
+    Demo,
+}
+
+/// The events that one decision produced, stored all or not at all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Place in the whole log.
+    pub position: Position,
+    /// Place of the stream's commit before this one; [`Position::START`] for its first. A reader of the stream notices a
+    /// hole by it.
+    pub previous: Position,
+    /// Chosen by whoever submitted it; stored once, for ever.
+    pub id: CommitId,
+    /// The stream that all its events belong to.
+    pub stream: StreamId,
+    /// When Docket learned of it.
+    pub recorded_at: Timestamp,
+    /// Who did it.
+    pub actor: Actor,
+    /// Why.
+    pub cause: Cause,
+    /// Shared by everything that one request from outside led to.
+    pub correlation: CorrelationId,
+    /// At least one event.
+    pub events: Vec<DatedEvent>,
+}

@@ -1,0 +1,460 @@
+//! What a command leads to. Judges and changes nothing; "already so" is an empty list of events.
+
+use super::{
+    command::{Message, Opening, StatusWish, TicketCommand, TimerCommand},
+    event::{
+        AgentAssigned, AgentUnassigned, CallLogged, CategoryChanged, Closed, Escalated, FieldChanged, FieldValue,
+        MessageReceived, MessageSent, NoteAdded, PriorityChanged, QueueChanged, Reopened, RequesterChanged, Resolved,
+        ReturnedToQueue, SlaBreached, SlaMetric, SlaWarned, StatusCategory, StatusChanged, StatusRef, SubjectChanged,
+        TagAdded, TagRemoved, TeamAssigned, TeamUnassigned, TicketEvent, TicketOpened,
+    },
+    state::Ticket,
+};
+use crate::{
+    desk::{Defined, Desk, FieldType},
+    event::Actor,
+    ids::{AgentKey, FieldKey, QueueKey, TrackKey},
+    personal::{Body, Personal},
+    rejection::{Rejection, check_text},
+    sla::{Clocks, Subject, policies_to_apply},
+    time::Timestamp,
+};
+
+/// What a decision may look at besides the ticket.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// When it happens. For imports and late mail that is before now.
+    pub at: Timestamp,
+    /// When it is decided.
+    pub now: Timestamp,
+    /// Who asks.
+    pub actor: &'a Actor,
+    /// The desk.
+    pub desk: &'a Desk,
+}
+
+const MAX_SUBJECT: u64 = 500;
+const MAX_TAG: u64 = 64;
+const MAX_TAGS: usize = 100;
+const MAX_FIELD_TEXT: u64 = 4_000;
+const MAX_REASON: u64 = 1_000;
+
+/// The events that the command leads to.
+///
+/// # Errors
+/// When a rule says no; nothing has changed then.
+pub fn decide(
+    state: Option<&Ticket>,
+    command: &TicketCommand,
+    context: &Context<'_>,
+) -> Result<Vec<TicketEvent>, Rejection> {
+    let Some(ticket) = state else {
+        return match command {
+            TicketCommand::Open(opening) => open(opening, context),
+            _ => Err(Rejection::NotFound { what: "ticket", key: String::new() }),
+        };
+    };
+    match command {
+        TicketCommand::Open(_) => Err(Rejection::Taken { what: "ticket", key: String::new() }),
+        TicketCommand::Receive { message, from } => {
+            check_body(&message.body)?;
+            let mut events = vec![received(message, *from)];
+            events.extend(status_after_customer(ticket, context.desk)?);
+            Ok(events)
+        }
+        TicketCommand::Send { message, agent } => {
+            check_body(&message.body)?;
+            known_agent(agent.as_ref(), context.desk)?;
+            if ticket.status.category == StatusCategory::Closed {
+                return Err(Rejection::NotAllowedInStatus { status: ticket.status.category, hint: "reopen it first" });
+            }
+            let mut events: Vec<TicketEvent> = vec![
+                MessageSent {
+                    message: message.id,
+                    channel: message.channel,
+                    agent: agent.clone(),
+                    body: message.body.clone(),
+                }
+                .into(),
+            ];
+            if ticket.status.category == StatusCategory::New {
+                // Somebody has looked at it.
+                events.push(change_status(ticket, default_status(StatusCategory::Open, context.desk)?));
+            }
+            Ok(events)
+        }
+        TicketCommand::AddNote { note, agent } => {
+            check_body(&note.body)?;
+            known_agent(agent.as_ref(), context.desk)?;
+            Ok(vec![NoteAdded { message: note.id, agent: agent.clone(), body: note.body.clone() }.into()])
+        }
+        TicketCommand::LogCall(call) => {
+            if let Some(summary) = &call.summary {
+                check_body(summary)?;
+            }
+            known_agent(call.agent.as_ref(), context.desk)?;
+            let mut events: Vec<TicketEvent> = vec![
+                CallLogged {
+                    message: call.id,
+                    from: call.from,
+                    outcome: call.outcome,
+                    duration_s: call.duration_s,
+                    agent: call.agent.clone(),
+                    summary: call.summary.clone(),
+                }
+                .into(),
+            ];
+            events.extend(status_after_customer(ticket, context.desk)?);
+            Ok(events)
+        }
+        TicketCommand::AssignAgent(None) => {
+            Ok(ticket.agent.iter().map(|from| AgentUnassigned { from: from.clone() }.into()).collect())
+        }
+        TicketCommand::AssignAgent(Some(agent)) => assign(ticket, agent, context),
+        TicketCommand::AssignTeam(None) => {
+            Ok(ticket.team.iter().map(|from| TeamUnassigned { from: from.clone() }.into()).collect())
+        }
+        TicketCommand::AssignTeam(Some(team)) => {
+            choosable("team", team.as_str(), context.desk.teams.get(team))?;
+            not_closed(ticket)?;
+            if ticket.team.as_ref() == Some(team) {
+                return Ok(vec![]);
+            }
+            Ok(vec![TeamAssigned { team: team.clone(), from: ticket.team.clone() }.into()])
+        }
+        TicketCommand::Transfer(to) => {
+            choosable("queue", to.as_str(), context.desk.queues.get(to))?;
+            not_closed(ticket)?;
+            if ticket.queue == *to {
+                return Ok(vec![]);
+            }
+            let mut events = vec![QueueChanged { to: to.clone(), from: ticket.queue.clone() }.into()];
+            events.extend(reapply(Subject { queue: to, ..subject_of(ticket) }, &ticket.clocks, context.desk));
+            Ok(events)
+        }
+        TicketCommand::SetStatus(wish) => set_status(ticket, wish, context.desk),
+        TicketCommand::SetPriority(to) => {
+            not_closed(ticket)?;
+            if ticket.priority == *to {
+                return Ok(vec![]);
+            }
+            let mut events = vec![PriorityChanged { to: *to, from: ticket.priority }.into()];
+            events.extend(reapply(Subject { priority: *to, ..subject_of(ticket) }, &ticket.clocks, context.desk));
+            Ok(events)
+        }
+        TicketCommand::SetCategory(to) => {
+            if let Some(key) = to {
+                choosable("category", key.as_str(), context.desk.categories.get(key))?;
+            }
+            not_closed(ticket)?;
+            if ticket.category == *to {
+                return Ok(vec![]);
+            }
+            let mut events = vec![CategoryChanged { to: to.clone(), from: ticket.category.clone() }.into()];
+            let subject = Subject { category: to.as_ref(), ..subject_of(ticket) };
+            events.extend(reapply(subject, &ticket.clocks, context.desk));
+            Ok(events)
+        }
+        TicketCommand::SetSubject(to) => {
+            check_text("subject", to.reveal(), MAX_SUBJECT)?;
+            if ticket.subject == *to {
+                return Ok(vec![]);
+            }
+            Ok(vec![SubjectChanged { to: to.clone(), from: ticket.subject.clone() }.into()])
+        }
+        TicketCommand::SetRequester(to) => {
+            if ticket.requester == *to {
+                return Ok(vec![]);
+            }
+            Ok(vec![RequesterChanged { to: *to, from: ticket.requester }.into()])
+        }
+        TicketCommand::AddTag(tag) => {
+            check_tag(tag)?;
+            if ticket.tags.contains(tag) {
+                return Ok(vec![]);
+            }
+            if ticket.tags.len() >= MAX_TAGS {
+                return Err(Rejection::Limit { what: "tags", limit: MAX_TAGS as u64 });
+            }
+            Ok(vec![TagAdded { tag: tag.clone() }.into()])
+        }
+        TicketCommand::RemoveTag(tag) => {
+            if ticket.tags.contains(tag) {
+                Ok(vec![TagRemoved { tag: tag.clone() }.into()])
+            } else {
+                Ok(vec![])
+            }
+        }
+        TicketCommand::SetField { field, value } => set_field(ticket, field, value.as_ref(), context.desk),
+        TicketCommand::Escalate(wish) => {
+            check_text("reason", &wish.reason, MAX_REASON)?;
+            if ticket.status.category.is_done() {
+                return Err(Rejection::NotAllowedInStatus { status: ticket.status.category, hint: "reopen it first" });
+            }
+            let level = wish.level.unwrap_or_else(|| ticket.escalation_level.saturating_add(1));
+            if level == 0 || level < ticket.escalation_level {
+                let reason = format!("it is at level {} already and can only rise", ticket.escalation_level);
+                return Err(Rejection::Invalid { field: "level", reason });
+            }
+            if level == ticket.escalation_level {
+                return Ok(vec![]);
+            }
+            Ok(vec![Escalated { level, reason: wish.reason.clone() }.into()])
+        }
+        TicketCommand::Timer(timer) => Ok(due(ticket, timer, context)),
+    }
+}
+
+fn open(opening: &Opening, context: &Context<'_>) -> Result<Vec<TicketEvent>, Rejection> {
+    let desk = context.desk;
+    check_text("subject", opening.subject.reveal(), MAX_SUBJECT)?;
+    if context.at > context.now.plus_millis(86_400_000) {
+        let reason = format!("{} lies in the future", context.at);
+        return Err(Rejection::Invalid { field: "occurredAt", reason });
+    }
+    let queue = match &opening.queue {
+        Some(queue) => {
+            choosable("queue", queue.as_str(), desk.queues.get(queue))?;
+            queue.clone()
+        }
+        None => default_queue(desk)?,
+    };
+    if let Some(category) = &opening.category {
+        choosable("category", category.as_str(), desk.categories.get(category))?;
+    }
+    let opened = TicketOpened {
+        channel: opening.channel,
+        subject: opening.subject.clone(),
+        status: default_status(StatusCategory::New, desk)?,
+        priority: opening.priority,
+        queue,
+        requester: opening.requester,
+        category: opening.category.clone(),
+        external: opening.external.clone(),
+        by_agent: opening.by_agent,
+    };
+    let subject = Subject {
+        queue: &opened.queue,
+        priority: opened.priority,
+        category: opened.category.as_ref(),
+        channel: opened.channel,
+    };
+    let policies = reapply(subject, &Clocks::default(), desk);
+    Ok(std::iter::once(opened.into()).chain(policies).collect())
+}
+
+/// The policies that a changed ticket falls under, where they are others than before.
+fn reapply(subject: Subject<'_>, clocks: &Clocks, desk: &Desk) -> Vec<TicketEvent> {
+    policies_to_apply(desk, subject, clocks).into_iter().map(TicketEvent::from).collect()
+}
+
+fn subject_of(ticket: &Ticket) -> Subject<'_> {
+    Subject {
+        queue: &ticket.queue,
+        priority: ticket.priority,
+        category: ticket.category.as_ref(),
+        channel: ticket.channel,
+    }
+}
+
+fn default_queue(desk: &Desk) -> Result<QueueKey, Rejection> {
+    let live = || desk.queues.values().filter(|queue| !queue.retired);
+    live()
+        .find(|queue| queue.definition.default)
+        .or_else(|| live().next())
+        .map(|queue| queue.definition.key.clone())
+        .ok_or(Rejection::NotFound { what: "queue", key: "default".into() })
+}
+
+fn default_status(category: StatusCategory, desk: &Desk) -> Result<StatusRef, Rejection> {
+    desk.default_status(category)
+        .ok_or_else(|| Rejection::NotFound { what: "status", key: format!("of category {category}") })
+}
+
+fn received(message: &Message, from: Option<crate::ids::CustomerId>) -> TicketEvent {
+    MessageReceived { message: message.id, channel: message.channel, from, body: message.body.clone() }.into()
+}
+
+/// Somebody outside spoke: a finished ticket is open again, a waiting one waits no longer. Nothing a customer says is lost
+/// because of a status.
+fn status_after_customer(ticket: &Ticket, desk: &Desk) -> Result<Option<TicketEvent>, Rejection> {
+    Ok(match ticket.status.category {
+        StatusCategory::New | StatusCategory::Open => None,
+        StatusCategory::Waiting
+        | StatusCategory::Postponed
+        | StatusCategory::SolutionProposed
+        | StatusCategory::Resolved
+        | StatusCategory::Closed => Some(change_status(ticket, default_status(StatusCategory::Open, desk)?)),
+    })
+}
+
+fn set_status(ticket: &Ticket, wish: &StatusWish, desk: &Desk) -> Result<Vec<TicketEvent>, Rejection> {
+    let to = match wish {
+        StatusWish::Category(category) => {
+            if ticket.status.category == *category {
+                return Ok(vec![]);
+            }
+            default_status(*category, desk)?
+        }
+        StatusWish::Key(key) => {
+            choosable("status", key.as_str(), desk.statuses.get(key))?;
+            desk.status(key).ok_or_else(|| Rejection::NotFound { what: "status", key: key.to_string() })?
+        }
+    };
+    if ticket.status == to { Ok(vec![]) } else { Ok(vec![change_status(ticket, to)]) }
+}
+
+/// The event of a change of status depends on what the two statuses mean.
+fn change_status(ticket: &Ticket, to: StatusRef) -> TicketEvent {
+    let from = ticket.status.clone();
+    match (from.category, to.category) {
+        // Another name for the same: nothing was resolved or closed again.
+        (a, b) if a == b => StatusChanged { to, from }.into(),
+        (_, StatusCategory::Resolved) => Resolved { to, from }.into(),
+        (_, StatusCategory::Closed) => Closed { to, from }.into(),
+        (StatusCategory::Resolved | StatusCategory::Closed, _) => Reopened { to, from }.into(),
+        _ => StatusChanged { to, from }.into(),
+    }
+}
+
+fn assign(ticket: &Ticket, agent: &AgentKey, context: &Context<'_>) -> Result<Vec<TicketEvent>, Rejection> {
+    let desk = context.desk;
+    choosable("agent", agent.as_str(), desk.agents.get(agent))?;
+    not_closed(ticket)?;
+    if ticket.agent.as_ref() == Some(agent) {
+        return Ok(vec![]);
+    }
+    let queue = desk.queues.get(&ticket.queue).map(|queue| &queue.definition);
+    // Who takes a ticket has picked it up.
+    let taken = matches!(context.actor, Actor::Agent(own) if own == agent);
+    let pick_up_by = queue.filter(|_| !taken).and_then(|queue| {
+        let span = queue.return_after?;
+        match &queue.return_calendar {
+            None => Some(context.at.plus_millis(span.millis())),
+            Some(calendar) => desk.calendar(calendar)?.due(context.at, span),
+        }
+    });
+    Ok(vec![AgentAssigned { agent: agent.clone(), from: ticket.agent.clone(), pick_up_by }.into()])
+}
+
+fn set_field(
+    ticket: &Ticket,
+    field: &FieldKey,
+    value: Option<&FieldValue>,
+    desk: &Desk,
+) -> Result<Vec<TicketEvent>, Rejection> {
+    let definition = choosable("field", field.as_str(), desk.fields.get(field))?;
+    if let Some(value) = value {
+        check_field(definition.field_type, &definition.options, value)?;
+    }
+    let from = ticket.fields.get(field);
+    if from.map(Personal::reveal) == value {
+        return Ok(vec![]);
+    }
+    let to = value.cloned().map(Personal::new);
+    Ok(vec![FieldChanged { field: field.clone(), to, from: from.cloned() }.into()])
+}
+
+fn check_field(field_type: FieldType, options: &[String], value: &FieldValue) -> Result<(), Rejection> {
+    let invalid = |reason: String| Err(Rejection::Invalid { field: "value", reason });
+    let known = |choice: &String| options.contains(choice);
+    match (field_type, value) {
+        (FieldType::Text, FieldValue::Text(text)) => check_text("value", text, MAX_FIELD_TEXT),
+        (FieldType::Integer, FieldValue::Integer(_))
+        | (FieldType::Boolean, FieldValue::Boolean(_))
+        | (FieldType::Instant, FieldValue::Instant(_)) => Ok(()),
+        (FieldType::Date, FieldValue::Date(date)) => match date.parse::<jiff::civil::Date>() {
+            Ok(_) => Ok(()),
+            Err(_) => invalid(format!("{date:?} is not a date: write it like 2026-11-22")),
+        },
+        (FieldType::Choice, FieldValue::Choice(choice)) if known(choice) => Ok(()),
+        (FieldType::Choices, FieldValue::Choices(choices)) if choices.iter().all(known) => Ok(()),
+        (FieldType::Choice | FieldType::Choices, FieldValue::Choice(_) | FieldValue::Choices(_)) => {
+            invalid(format!("choose among {}", options.join(", ")))
+        }
+        (field_type, _) => invalid(format!("the field takes values of the type {field_type:?}").to_lowercase()),
+    }
+}
+
+fn check_tag(tag: &str) -> Result<(), Rejection> {
+    check_text("tag", tag, MAX_TAG)?;
+    if tag.chars().any(|c| c.is_control() || c == ',') || tag.trim() != tag {
+        let reason = "a tag has no commas, control characters or blanks at its ends".into();
+        return Err(Rejection::Invalid { field: "tag", reason });
+    }
+    Ok(())
+}
+
+fn check_body(body: &Body) -> Result<(), Rejection> {
+    match body {
+        Body::Inline(text) => check_text("body", text.reveal(), Body::MAX_INLINE as u64),
+        Body::Stored { bytes, .. } if *bytes > Body::MAX as u64 => {
+            Err(Rejection::TooLong { field: "body", limit: Body::MAX as u64, actual: *bytes })
+        }
+        Body::Stored { .. } => Ok(()),
+    }
+}
+
+fn known_agent(agent: Option<&AgentKey>, desk: &Desk) -> Result<(), Rejection> {
+    match agent {
+        Some(agent) => choosable("agent", agent.as_str(), desk.agents.get(agent)).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn choosable<'a, T>(what: &'static str, key: &str, part: Option<&'a Defined<T>>) -> Result<&'a T, Rejection> {
+    match part {
+        None => Err(Rejection::NotFound { what, key: key.to_owned() }),
+        Some(part) if part.retired => Err(Rejection::Retired { what, key: key.to_owned() }),
+        Some(part) => Ok(&part.definition),
+    }
+}
+
+fn not_closed(ticket: &Ticket) -> Result<(), Rejection> {
+    if ticket.status.category == StatusCategory::Closed {
+        return Err(Rejection::NotAllowedInStatus { status: StatusCategory::Closed, hint: "reopen it first" });
+    }
+    Ok(())
+}
+
+/// What a timer finds when it looks again: nothing, when the thing is not due any more or was done already.
+fn due(ticket: &Ticket, timer: &TimerCommand, context: &Context<'_>) -> Vec<TicketEvent> {
+    let now = context.now;
+    let still_due = ticket.clocks.timers(context.desk).into_iter().any(|(at, wanted)| at <= now && wanted == *timer);
+    let instance =
+        |track: &TrackKey, metric: SlaMetric| ticket.clocks.active(track, metric).map_or(1, |clock| clock.instance);
+    match timer {
+        TimerCommand::Warn { track, metric, due_at } if still_due => vec![
+            SlaWarned {
+                track: track.clone(),
+                metric: *metric,
+                instance: instance(track, *metric),
+                due_at: *due_at,
+                detected_at: now,
+            }
+            .into(),
+        ],
+        TimerCommand::Breach { track, metric, due_at } if still_due => vec![
+            SlaBreached {
+                track: track.clone(),
+                metric: *metric,
+                instance: instance(track, *metric),
+                due_at: *due_at,
+                detected_at: now,
+            }
+            .into(),
+        ],
+        TimerCommand::Escalate { track, metric, due_at, level } if still_due => {
+            let reason = format!("{metric} of {track} was due at {due_at}");
+            vec![Escalated { level: *level, reason }.into()]
+        }
+        TimerCommand::ReturnToQueue { due_at } => match &ticket.agent {
+            Some(agent) if ticket.pick_up_by == Some(*due_at) && *due_at <= now => vec![
+                ReturnedToQueue { queue: ticket.queue.clone(), from: agent.clone(), due_at: *due_at, detected_at: now }
+                    .into(),
+            ],
+            _ => vec![],
+        },
+        TimerCommand::Warn { .. } | TimerCommand::Breach { .. } | TimerCommand::Escalate { .. } => vec![],
+    }
+}

@@ -1,0 +1,17 @@
+//! A ticket: what is stored of it, what it is, and what may be done to it.
+
+mod command;
+mod decide;
+mod event;
+mod state;
+
+pub use command::{Escalate, LogCall, Message, Note, Opening, StatusWish, TicketCommand, TimerCommand};
+pub use decide::{Context, decide};
+pub use event::{
+    AgentAssigned, AgentUnassigned, CallLogged, CallOutcome, CategoryChanged, Channel, Closed, Escalated,
+    ExternalReference, FieldChanged, FieldValue, MessageReceived, MessageSent, NoteAdded, Priority, PriorityChanged,
+    QueueChanged, Reopened, RequesterChanged, Resolved, ReturnedToQueue, SlaApplied, SlaBreached, SlaMetric, SlaWarned,
+    StatusCategory, StatusChanged, StatusRef, SubjectChanged, TagAdded, TagRemoved, TeamAssigned, TeamUnassigned,
+    TicketEvent, TicketOpened,
+};
+pub use state::Ticket;

@@ -1,0 +1,373 @@
+//! Bytes of commits and blocks. MessagePack by field name, so that any MessagePack tool reads them.
+
+use std::{fmt, sync::Arc};
+
+use docket_core::{
+    event::{Actor, Cause, Commit, Event},
+    ids::{CommitId, CorrelationId, Position, StreamId},
+    time::Timestamp,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::log::{Append, AppendError};
+
+/// Longest encoded event in bytes.
+pub const MAX_EVENT_BYTES: usize = 64 * 1024;
+/// Longest encoded commit in bytes.
+pub const MAX_COMMIT_BYTES: usize = 256 * 1024;
+/// Format of blocks that this program writes; it reads all up to it.
+pub const BLOCK_FORMAT: u32 = 1;
+
+/// SHA-256 of a block's bytes. It covers the hash of the block before, so it stands for the whole log up to the block.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlockHash([u8; 32]);
+
+impl BlockHash {
+    /// The hash of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// What stands for the block before the first one: it binds the chain to the log's id.
+    pub fn genesis(log_id: &str) -> Self {
+        Self::of(format!("docket log {log_id}").as_bytes())
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A hash read back from its bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for BlockHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for BlockHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlockHash({self})")
+    }
+}
+
+impl Serialize for BlockHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_bytes(&self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for BlockHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl serde::de::Visitor<'_> for Bytes {
+            type Value = BlockHash;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a SHA-256 hash")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<BlockHash, E> {
+                bytes.try_into().map(BlockHash).map_err(|_| E::invalid_length(bytes.len(), &self))
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<BlockHash, E> {
+                let bytes = hex::decode(text).map_err(E::custom)?;
+                self.visit_bytes(&bytes)
+            }
+        }
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_str(Bytes)
+        } else {
+            deserializer.deserialize_bytes(Bytes)
+        }
+    }
+}
+
+/// A commit but for its place, which the writer knows: the encoding happens on the caller's thread.
+#[derive(Debug)]
+pub struct EncodedAppend {
+    pub append: Append,
+    /// The map entries after `position` and `previous`.
+    tail: Vec<u8>,
+}
+
+/// The fields of a commit after its place and before its events, in the order in which they are stored.
+#[derive(Serialize)]
+struct CommitTail<'a> {
+    id: CommitId,
+    stream: StreamId,
+    recorded_at: Timestamp,
+    actor: &'a Actor,
+    cause: &'a Cause,
+    correlation: CorrelationId,
+}
+const TAIL_FIELDS: u8 = 6;
+/// `position`, `previous`, the tail and `events`.
+const COMMIT_FIELDS: u8 = TAIL_FIELDS + 3;
+/// What `position` and `previous` add to the tail at most.
+const PLACE_BYTES: usize = 1 + 9 + 9 + 9 + 9;
+
+impl EncodedAppend {
+    pub fn try_new(append: Append) -> Result<Self, AppendError> {
+        if append.events.is_empty() {
+            return Err(AppendError::Empty);
+        }
+        let encode = |error: rmp_serde::encode::Error| AppendError::Encode(error.to_string());
+        let mut tail = rmp_serde::to_vec_named(&CommitTail {
+            id: append.id,
+            stream: append.stream,
+            recorded_at: append.recorded_at,
+            actor: &append.actor,
+            cause: &append.cause,
+            correlation: append.correlation,
+        })
+        .map_err(encode)?;
+        // The header of a map of six entries is one byte; the entries become part of the commit's own map.
+        debug_assert_eq!(tail.first(), Some(&(0x80 | TAIL_FIELDS)));
+        tail.remove(0);
+        rmp_serde::encode::write_named(&mut tail, "events").map_err(encode)?;
+        write_array_len(&mut tail, append.events.len())?;
+        for (index, event) in append.events.iter().enumerate() {
+            if let Event::Unknown { type_name, .. } = &event.event {
+                return Err(AppendError::UnknownType { type_name: type_name.clone() });
+            }
+            let before = tail.len();
+            rmp_serde::encode::write_named(&mut tail, event).map_err(encode)?;
+            let bytes = tail.len() - before;
+            if bytes > MAX_EVENT_BYTES {
+                let type_name = event.event.type_name().to_owned();
+                return Err(AppendError::EventTooLarge { index, type_name, bytes, limit: MAX_EVENT_BYTES });
+            }
+        }
+        let bytes = tail.len() + PLACE_BYTES;
+        if bytes > MAX_COMMIT_BYTES {
+            return Err(AppendError::CommitTooLarge { bytes, limit: MAX_COMMIT_BYTES });
+        }
+        Ok(Self { append, tail })
+    }
+
+    /// Encoded length at most.
+    pub fn max_bytes(&self) -> usize {
+        self.tail.len() + PLACE_BYTES
+    }
+
+    /// The commit at its place.
+    pub fn into_commit(self, position: Position, previous: Position) -> Commit {
+        let Append { id, stream, expected: _, events, recorded_at, actor, cause, correlation } = self.append;
+        Commit { position, previous, id, stream, recorded_at, actor, cause, correlation, events }
+    }
+}
+
+fn write_array_len(out: &mut Vec<u8>, len: usize) -> Result<(), AppendError> {
+    let len = u32::try_from(len).map_err(|_| AppendError::Encode("too many events".into()))?;
+    // Writing into memory does not fail.
+    rmp::encode::write_array_len(out, len).map(drop).map_err(|error| AppendError::Encode(error.to_string()))
+}
+
+/// Puts commits together into the bytes of a block.
+pub struct BlockBuilder {
+    first: Position,
+    count: u32,
+    commits: Vec<u8>,
+}
+
+impl BlockBuilder {
+    pub const fn new(first: Position) -> Self {
+        Self { first, count: 0, commits: Vec::new() }
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.commits.len()
+    }
+
+    pub fn push(&mut self, encoded: &EncodedAppend, position: Position, previous: Position) {
+        let out = &mut self.commits;
+        out.push(0x80 | COMMIT_FIELDS);
+        for (name, value) in [("position", position), ("previous", previous)] {
+            write_name(out, name);
+            write_u64(out, value.get());
+        }
+        out.extend_from_slice(&encoded.tail);
+        self.count += 1;
+    }
+
+    pub fn finish(self, previous_block: BlockHash) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.commits.len() + 128);
+        out.push(0x85);
+        write_name(&mut out, "format");
+        write_u64(&mut out, u64::from(BLOCK_FORMAT));
+        write_name(&mut out, "first");
+        write_u64(&mut out, self.first.get());
+        write_name(&mut out, "count");
+        write_u64(&mut out, u64::from(self.count));
+        write_name(&mut out, "previous_block");
+        out.extend_from_slice(&[0xc4, 32]);
+        out.extend_from_slice(previous_block.as_bytes());
+        write_name(&mut out, "commits");
+        out.push(0xdd);
+        out.extend_from_slice(&self.count.to_be_bytes());
+        out.extend_from_slice(&self.commits);
+        out
+    }
+}
+
+/// A MessagePack string of at most 31 bytes.
+fn write_name(out: &mut Vec<u8>, name: &str) {
+    out.push(0xa0 | name.len() as u8);
+    out.extend_from_slice(name.as_bytes());
+}
+
+/// The shortest MessagePack form, as every encoder writes it.
+fn write_u64(out: &mut Vec<u8>, value: u64) {
+    // Writing into memory does not fail.
+    let _ = rmp::encode::write_uint(out, value);
+}
+
+/// What stands before a block's commits: enough to walk the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BlockHead {
+    pub format: u32,
+    pub first: Position,
+    pub count: u32,
+    pub previous_block: BlockHash,
+}
+
+/// A block as it is read back.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Block {
+    pub format: u32,
+    pub first: Position,
+    pub count: u32,
+    pub previous_block: BlockHash,
+    pub commits: Vec<Arc<Commit>>,
+}
+
+impl Block {
+    /// Reads and checks a block: its count, and that its positions have no gaps.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let block: Self = rmp_serde::from_slice(bytes).map_err(|error| format!("not a block: {error}"))?;
+        if block.commits.len() as u64 != u64::from(block.count) || block.commits.is_empty() {
+            return Err(format!("it says {} commits and holds {}", block.count, block.commits.len()));
+        }
+        for (offset, commit) in (0..).zip(&block.commits) {
+            let expected = block.first.get() + offset;
+            if commit.position.get() != expected || commit.events.is_empty() {
+                return Err(format!("commit {} stands where {expected} belongs", commit.position));
+            }
+        }
+        Ok(block)
+    }
+
+    /// Position of its last commit.
+    pub fn last(&self) -> Position {
+        Position::new(self.first.get() + u64::from(self.count) - 1)
+    }
+}
+
+impl BlockHead {
+    /// Reads the head of a block without its commits.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        rmp_serde::from_slice(bytes).map_err(|error| format!("not a block: {error}"))
+    }
+
+    /// Position of its last commit.
+    pub fn last(&self) -> Position {
+        Position::new(self.first.get() + u64::from(self.count).saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use docket_core::{
+        event::CauseKind,
+        event::DatedEvent,
+        ids::AgentKey,
+        personal::Body,
+        ticket::{Channel, MessageSent, TicketEvent},
+    };
+
+    use super::*;
+    use crate::log::Expected;
+
+    fn sample() -> EncodedAppend {
+        let at = Timestamp::from_millis(1_456_720_800_000);
+        let event = TicketEvent::from(MessageSent {
+            message: docket_core::ids::MessageId::derived(at, &["golden"]),
+            channel: Channel::Email,
+            agent: AgentKey::try_new("ann").ok(),
+            body: Body::inline("Hello"),
+        });
+        EncodedAppend::try_new(Append {
+            id: CommitId::derived(at, &["golden"]),
+            stream: StreamId::Ticket(docket_core::ids::TicketId::derived(at, &["golden"])),
+            expected: Expected::Any,
+            events: vec![DatedEvent::new(at, event)],
+            recorded_at: at,
+            actor: Actor::System,
+            cause: Cause::of(CauseKind::Request),
+            correlation: CorrelationId::derived(at, &["golden"]),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_block_is_read_back_as_it_was_built() {
+        let mut block = BlockBuilder::new(Position::new(7));
+        let (one, two) = (sample(), sample());
+        block.push(&one, Position::new(7), Position::START);
+        block.push(&two, Position::new(8), Position::new(7));
+        let previous = BlockHash::genesis("golden");
+        let bytes = block.finish(previous);
+        let decoded = Block::decode(&bytes).unwrap();
+        assert_eq!((decoded.first, decoded.last()), (Position::new(7), Position::new(8)));
+        assert_eq!(decoded.previous_block, previous);
+        assert_eq!(*decoded.commits[1], two.into_commit(Position::new(8), Position::new(7)));
+        assert_eq!(BlockHead::decode(&bytes).unwrap().last(), decoded.last());
+    }
+
+    #[test]
+    fn a_commit_is_the_bytes_that_serde_would_write_by_name() {
+        let encoded = sample();
+        let mut block = BlockBuilder::new(Position::new(1));
+        block.push(&encoded, Position::new(1), Position::START);
+        let commit = encoded.into_commit(Position::new(1), Position::START);
+        assert_eq!(block.commits, rmp_serde::to_vec_named(&commit).unwrap());
+    }
+
+    #[test]
+    fn the_bytes_of_a_commit_never_change() {
+        let mut block = BlockBuilder::new(Position::new(1));
+        block.push(&sample(), Position::new(1), Position::START);
+        let bytes = block.finish(BlockHash::genesis("golden"));
+        let golden = include_str!("../tests/golden/block-1.hex");
+        assert_eq!(hex::encode(&bytes), golden.trim(), "the format of blocks changed: that needs a new format number");
+    }
+
+    #[test]
+    fn a_block_with_a_wrong_count_or_a_gap_is_refused() {
+        let mut block = BlockBuilder::new(Position::new(1));
+        block.push(&sample(), Position::new(2), Position::START);
+        assert!(Block::decode(&block.finish(BlockHash::genesis("x"))).is_err());
+        let mut block = BlockBuilder::new(Position::new(1));
+        block.push(&sample(), Position::new(1), Position::START);
+        block.count = 2;
+        assert!(Block::decode(&block.finish(BlockHash::genesis("x"))).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_decoders_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+            let _ = Block::decode(&bytes);
+            let _ = BlockHead::decode(&bytes);
+            let _ = crate::journal::unframe(&bytes);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The contract that every [`EventLog`] keeps, as tests. Each takes a fresh, empty log.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "these are tests")]
+
+use std::sync::Arc;
+
+use docket_core::{
+    event::{Actor, Cause, CauseKind, DatedEvent},
+    ids::{CommitId, CorrelationId, Position, StreamId, TicketId},
+    ticket::{TagAdded, TicketEvent},
+    time::Timestamp,
+};
+
+use crate::log::{Append, AppendError, EventLog, Expected, Follower};
+
+/// Makes a test of every part of the contract. `$log` is an expression for a function that gives a fresh log and whatever
+/// must live as long.
+#[macro_export]
+macro_rules! contract_suite {
+    ($log:expr) => {
+        $crate::contract_suite!(@ $log;
+            positions_are_contiguous_and_commits_read_back
+            of_racing_appends_exactly_one_wins
+            a_stream_is_created_once
+            a_commit_id_is_stored_once
+            limits_hold_before_anything_is_written
+            a_follower_sees_each_commit_once_and_in_order
+        );
+
+        #[test]
+        fn a_batch_is_judged_in_order() {
+            let (log, _keep) = $log();
+            $crate::contract::a_batch_is_judged_in_order(&*log);
+        }
+    };
+    (@ $log:expr; $($name:ident)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let (log, _keep) = $log();
+            $crate::contract::$name(log).await;
+        }
+    )*};
+}
+
+/// A ticket's stream.
+pub fn stream(n: u32) -> StreamId {
+    StreamId::Ticket(TicketId::derived(Timestamp::from_millis(0), &["contract", &n.to_string()]))
+}
+
+/// A commit of one small event; the same `n` gives the same commit id.
+pub fn append(n: u32, stream: StreamId, expected: Expected) -> Append {
+    tagged(n, stream, expected, &[format!("tag {n}")])
+}
+
+fn tagged(n: u32, stream: StreamId, expected: Expected, tags: &[String]) -> Append {
+    let at = Timestamp::from_millis(1_700_000_000_000);
+    let event = |tag: &String| DatedEvent::new(at, TicketEvent::from(TagAdded { tag: tag.clone() }));
+    Append {
+        id: CommitId::derived(at, &["contract", &n.to_string()]),
+        stream,
+        expected,
+        events: tags.iter().map(event).collect(),
+        recorded_at: at,
+        actor: Actor::System,
+        cause: Cause::of(CauseKind::Request),
+        correlation: CorrelationId::derived(at, &["contract"]),
+    }
+}
+
+/// Positions are contiguous from 1, and everything is read back as it was written.
+pub async fn positions_are_contiguous_and_commits_read_back(log: Arc<dyn EventLog>) {
+    assert_eq!(log.head().position, Position::START);
+    let tags: Vec<String> = (0..5).map(|n| format!("t{n}")).collect();
+    let mut previous = Position::START;
+    for n in 1..=20 {
+        let wanted = tagged(n, stream(1), Expected::At(previous), &tags);
+        let wanted = if n == 1 { Append { expected: Expected::NoStream, ..wanted } } else { wanted };
+        let position = log.append(wanted.clone()).await.unwrap();
+        assert_eq!(position, Position::new(u64::from(n)));
+        let commit = log.read_stream(stream(1), previous).unwrap().pop().unwrap();
+        assert_eq!((commit.position, commit.previous, commit.id), (position, previous, wanted.id));
+        assert_eq!(commit.events, wanted.events);
+        previous = position;
+    }
+    assert_eq!(log.head().position, Position::new(20));
+    let all = log.read_all(Position::START, 100).unwrap();
+    assert_eq!(all.len(), 20);
+    assert_eq!(log.read_all(Position::new(17), 2).unwrap(), all[17..19]);
+    let scanned: Vec<_> = log.scan(Position::new(5)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(scanned, all[5..]);
+}
+
+/// Of N racing appends with the same expectation exactly one wins; the others learn the actual version.
+pub async fn of_racing_appends_exactly_one_wins(log: Arc<dyn EventLog>) {
+    for round in 0..20 {
+        let base = round * 100;
+        let first = log.append(append(base, stream(round), Expected::NoStream)).await.unwrap();
+        let racing = (1..=16).map(|n| log.append(append(base + n, stream(round), Expected::At(first))));
+        let answers = futures(racing).await;
+        let won: Vec<Position> = answers.iter().filter_map(|answer| answer.as_ref().ok().copied()).collect();
+        assert_eq!(won.len(), 1, "{answers:?}");
+        for answer in answers.iter().filter(|answer| answer.is_err()) {
+            assert!(matches!(answer, Err(AppendError::Conflict { actual, .. }) if *actual == won[0]), "{answer:?}");
+        }
+    }
+}
+
+/// Nobody can create a stream that is there.
+pub async fn a_stream_is_created_once(log: Arc<dyn EventLog>) {
+    let racing = (0..16).map(|n| log.append(append(n, stream(1), Expected::NoStream)));
+    assert_eq!(futures(racing).await.iter().filter(|answer| answer.is_ok()).count(), 1);
+    let error = log.append(append(99, stream(2), Expected::At(Position::new(1)))).await.unwrap_err();
+    assert!(matches!(error, AppendError::Conflict { actual: Position::START, .. }), "{error}");
+}
+
+/// The same commit id is stored once; later submissions get the first answer, even when racing.
+pub async fn a_commit_id_is_stored_once(log: Arc<dyn EventLog>) {
+    let first = log.append(append(1, stream(1), Expected::NoStream)).await.unwrap();
+    log.append(append(2, stream(1), Expected::At(first))).await.unwrap();
+    let again = log.append(append(1, stream(1), Expected::NoStream)).await.unwrap();
+    assert_eq!(again, first);
+    let racing = (0..16).map(|_| log.append(append(3, stream(2), Expected::NoStream)));
+    let answers = futures(racing).await;
+    assert!(answers.iter().all(|answer| *answer == Ok(Position::new(3))), "{answers:?}");
+    assert_eq!(log.head().position, Position::new(3));
+    assert_eq!(log.find(append(3, stream(2), Expected::Any).id).unwrap(), Some(Position::new(3)));
+    assert_eq!(log.find(append(4, stream(2), Expected::Any).id).unwrap(), None);
+}
+
+/// Limits hold before anything is written.
+pub async fn limits_hold_before_anything_is_written(log: Arc<dyn EventLog>) {
+    let with = |tags: &[String]| tagged(1, stream(1), Expected::NoStream, tags);
+    let long = "x".repeat(70_000);
+    let error = log.append(with(&[long])).await.unwrap_err();
+    assert!(matches!(error, AppendError::EventTooLarge { index: 0, limit: 65_536, .. }), "{error}");
+    let many = vec!["x".repeat(60_000); 5];
+    let error = log.append(with(&many)).await.unwrap_err();
+    assert!(matches!(error, AppendError::CommitTooLarge { limit: 262_144, .. }), "{error}");
+    assert_eq!(log.append(with(&[])).await, Err(AppendError::Empty));
+    assert_eq!(log.head().position, Position::START);
+    // The largest that fits is stored and read back.
+    let large = vec!["x".repeat(60_000); 4];
+    let position = log.append(with(&large)).await.unwrap();
+    assert_eq!(log.read_all(Position::START, 10).unwrap()[0].events.len(), 4);
+    assert_eq!(position, Position::new(1));
+}
+
+/// Many commits at once are judged in order, each on its own.
+pub fn a_batch_is_judged_in_order(log: &dyn EventLog) {
+    let batch = vec![
+        append(1, stream(1), Expected::NoStream),
+        append(2, stream(1), Expected::At(Position::new(1))),
+        append(3, stream(1), Expected::At(Position::new(1))),
+        append(4, stream(2), Expected::NoStream),
+        append(1, stream(1), Expected::NoStream),
+    ];
+    let answers = log.append_all(batch);
+    assert_eq!(answers[0], Ok(Position::new(1)));
+    assert_eq!(answers[1], Ok(Position::new(2)));
+    assert!(matches!(&answers[2], Err(AppendError::Conflict { actual, .. }) if *actual == Position::new(2)));
+    assert_eq!(answers[3], Ok(Position::new(3)));
+    assert_eq!(answers[4], Ok(Position::new(1)));
+}
+
+/// A follower sees each commit once and in order, also when it starts late and writers are busy.
+pub async fn a_follower_sees_each_commit_once_and_in_order(log: Arc<dyn EventLog>) {
+    const COMMITS: u32 = 6_000;
+    let writers = (0..4_u32).map(|writer| {
+        let log = Arc::clone(&log);
+        async move {
+            for n in (writer..COMMITS).step_by(4) {
+                log.append(append(n, stream(n % 97), Expected::Any)).await.unwrap();
+            }
+        }
+    });
+    let follow = |after: u64| {
+        let log = Arc::clone(&log);
+        async move {
+            let mut follower = Follower::new(log, Position::new(after));
+            let mut next = after + 1;
+            while next <= u64::from(COMMITS) {
+                for commit in follower.next().await.unwrap().unwrap() {
+                    assert_eq!(commit.position.get(), next);
+                    next += 1;
+                }
+            }
+        }
+    };
+    tokio::join!(futures(writers), follow(0), follow(1_000));
+    // A late one falls back to reading.
+    follow(0).await;
+}
+
+/// All futures at once on this task.
+async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut pending: Vec<_> = all.map(|future| Some(Box::pin(future))).collect();
+    let mut done: Vec<Option<F::Output>> = pending.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (slot, result) in pending.iter_mut().zip(&mut done) {
+            if let Some(future) = slot
+                && let std::task::Poll::Ready(output) = future.as_mut().poll(context)
+            {
+                *result = Some(output);
+                *slot = None;
+            }
+        }
+        if pending.iter().all(Option::is_none) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}

@@ -1,0 +1,342 @@
+//! The journal: a file of frames. The first frame of a file is its header, every other one holds a block.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use docket_core::ids::Position;
+use serde::{Deserialize, Serialize};
+
+use crate::{codec::BlockHash, files, log::ReadError};
+
+/// Format of journals that this program writes; it reads all up to it.
+pub const JOURNAL_FORMAT: u32 = 1;
+/// Every frame starts with it.
+const MAGIC: [u8; 4] = *b"DKT\x01";
+/// Magic, length and checksum.
+pub const FRAME_HEADER: usize = 12;
+/// Longest payload of a frame; a longer length is damage.
+const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
+
+/// The header of a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalHeader {
+    pub format: u32,
+    /// Id of the log that the volume belongs to.
+    pub log: String,
+    /// Number of the volume, from 1.
+    pub volume: u64,
+    /// Position of its first commit.
+    pub first: Position,
+    /// Hash of the last block of the volume before.
+    pub previous_block: BlockHash,
+}
+
+/// A frame around these bytes: magic, length, CRC-32C over length and payload (all big-endian), payload.
+pub fn frame(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(FRAME_HEADER + payload.len());
+    push_frame(&mut out, payload);
+    out
+}
+
+/// Appends a frame around these bytes.
+pub fn push_frame(out: &mut Vec<u8>, payload: &[u8]) {
+    let length = (payload.len() as u32).to_be_bytes();
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&length);
+    out.extend_from_slice(&checksum(length, payload).to_be_bytes());
+    out.extend_from_slice(payload);
+}
+
+fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&length), payload)
+}
+
+/// The payload of a frame that stands at the start of these bytes, whole and sound.
+pub fn unframe(bytes: &[u8]) -> Result<&[u8], String> {
+    let header: &[u8; FRAME_HEADER] =
+        bytes.first_chunk().ok_or_else(|| format!("{} bytes are too few for a frame", bytes.len()))?;
+    let (length, expected) = parse_header(header)?;
+    let payload = bytes
+        .get(FRAME_HEADER..FRAME_HEADER + length)
+        .ok_or_else(|| format!("a frame of {length} bytes is cut off"))?;
+    check_payload(payload, expected)?;
+    Ok(payload)
+}
+
+fn parse_header(header: &[u8; FRAME_HEADER]) -> Result<(usize, u32), String> {
+    let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    if header[..4] != MAGIC {
+        return Err("no frame starts here".into());
+    }
+    let length = word(4) as usize;
+    if length > MAX_PAYLOAD {
+        return Err(format!("a frame of {length} bytes is longer than any"));
+    }
+    Ok((length, word(8)))
+}
+
+fn check_payload(payload: &[u8], expected: u32) -> Result<(), String> {
+    let actual = checksum((payload.len() as u32).to_be_bytes(), payload);
+    if actual == expected { Ok(()) } else { Err("the checksum does not match".into()) }
+}
+
+/// Appends frames to a journal. A failed write or sync is final: the caller stops.
+#[derive(Debug)]
+pub struct JournalWriter {
+    file: File,
+    bytes: u64,
+}
+
+impl JournalWriter {
+    /// Makes a new journal with its header, durable together with its directory entry.
+    pub fn create(path: &Path, header: &JournalHeader) -> io::Result<Self> {
+        let payload = rmp_serde::to_vec_named(header).map_err(io::Error::other)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let bytes = frame(&payload);
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        if let Some(dir) = path.parent() {
+            files::sync_dir(dir)?;
+        }
+        Ok(Self { file, bytes: bytes.len() as u64 })
+    }
+
+    /// Opens a journal to append after `bytes`; anything behind is cut off.
+    pub fn open(path: &Path, bytes: u64) -> io::Result<Self> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        if file.metadata()?.len() != bytes {
+            file.set_len(bytes)?;
+            file.sync_all()?;
+        }
+        file.seek(SeekFrom::Start(bytes))?;
+        Ok(Self { file, bytes })
+    }
+
+    /// Writes frames and makes them durable.
+    pub fn append_durably(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.file.write_all(frames)?;
+        self.file.sync_data()?;
+        self.bytes += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Length of the file.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// What the next frame of a journal is.
+#[derive(Debug)]
+pub enum Next {
+    /// A sound frame.
+    Frame(Vec<u8>),
+    /// The end of the file, at a frame's end.
+    End,
+    /// The file ends in the middle of a frame, and no sound frame follows: a write was cut off, or is going on.
+    Torn {
+        /// Bytes behind the last sound frame.
+        bytes: u64,
+    },
+}
+
+/// Reads a journal from its start.
+#[derive(Debug)]
+pub struct JournalReader {
+    path: PathBuf,
+    file: BufReader<File>,
+    pub header: JournalHeader,
+    /// End of the last sound frame.
+    offset: u64,
+}
+
+impl JournalReader {
+    /// Opens a journal and reads its header.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let io = |source| ReadError::Io { path: path.to_owned(), source };
+        let file = BufReader::with_capacity(1 << 20, File::open(path).map_err(io)?);
+        let placeholder = JournalHeader {
+            format: 0,
+            log: String::new(),
+            volume: 0,
+            first: Position::START,
+            previous_block: BlockHash::from_bytes([0; 32]),
+        };
+        let mut reader = Self { path: path.to_owned(), file, header: placeholder, offset: 0 };
+        let corrupt = |reason: String| ReadError::Corrupt {
+            volume: volume_number(path).unwrap_or(0),
+            position: Position::START,
+            reason: format!("the journal's header: {reason}"),
+        };
+        let payload = match reader.next_frame().map_err(|(_, reason)| corrupt(reason))? {
+            Next::Frame(payload) => payload,
+            Next::End => return Err(corrupt("the file is empty".into())),
+            Next::Torn { bytes } => return Err(corrupt(format!("only {bytes} damaged bytes"))),
+        };
+        reader.header = rmp_serde::from_slice(&payload).map_err(|error| corrupt(error.to_string()))?;
+        if reader.header.format > JOURNAL_FORMAT {
+            return Err(ReadError::NewerFormat {
+                path: path.to_owned(),
+                found: reader.header.format,
+                supported: JOURNAL_FORMAT,
+            });
+        }
+        Ok(reader)
+    }
+
+    /// End of the last sound frame, in bytes from the start of the file.
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next frame's payload.
+    ///
+    /// # Errors
+    /// With the offset and what was found, when the bytes there are damaged: behind them stands a sound frame, so this is
+    /// not the end of an interrupted write.
+    pub fn next_frame(&mut self) -> Result<Next, (u64, String)> {
+        let at = self.offset;
+        let mut header = [0; FRAME_HEADER];
+        let read = read_up_to(&mut self.file, &mut header).map_err(|error| (at, error.to_string()))?;
+        if read == 0 {
+            return Ok(Next::End);
+        }
+        let mut seen = header[..read].to_vec();
+        let problem = if read < FRAME_HEADER {
+            "a frame's header is cut off".to_owned()
+        } else {
+            match parse_header(&header) {
+                Err(problem) => problem,
+                Ok((length, expected)) => {
+                    let mut payload = vec![0; length];
+                    let read = read_up_to(&mut self.file, &mut payload).map_err(|error| (at, error.to_string()))?;
+                    payload.truncate(read);
+                    let checked = if read < length {
+                        Err(format!("a frame of {length} bytes is cut off"))
+                    } else {
+                        check_payload(&payload, expected)
+                    };
+                    match checked {
+                        Ok(()) => {
+                            self.offset += (FRAME_HEADER + length) as u64;
+                            return Ok(Next::Frame(payload));
+                        }
+                        Err(problem) => {
+                            seen.extend_from_slice(&payload);
+                            problem
+                        }
+                    }
+                }
+            }
+        };
+        self.file.read_to_end(&mut seen).map_err(|error| (at, error.to_string()))?;
+        if (1..seen.len()).any(|start| seen[start..].starts_with(&MAGIC) && unframe(&seen[start..]).is_ok()) {
+            return Err((at, problem));
+        }
+        Ok(Next::Torn { bytes: seen.len() as u64 })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// The number of the volume that a journal's path names.
+pub fn volume_number(journal: &Path) -> Option<u64> {
+    journal.parent()?.file_name()?.to_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal(frames: &[&[u8]]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let header = JournalHeader {
+            format: JOURNAL_FORMAT,
+            log: "log".into(),
+            volume: 1,
+            first: Position::new(1),
+            previous_block: BlockHash::genesis("log"),
+        };
+        let mut writer = JournalWriter::create(&path, &header).unwrap();
+        for payload in frames {
+            writer.append_durably(&frame(payload)).unwrap();
+        }
+        (dir, path)
+    }
+
+    fn flip(path: &Path, offset: usize) {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[offset] ^= 0x10;
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn frames_are_read_back() {
+        let (_dir, path) = journal(&[b"one", b"two"]);
+        let mut reader = JournalReader::open(&path).unwrap();
+        assert!(matches!(reader.next_frame(), Ok(Next::Frame(p)) if p == b"one"));
+        assert!(matches!(reader.next_frame(), Ok(Next::Frame(p)) if p == b"two"));
+        assert!(matches!(reader.next_frame(), Ok(Next::End)));
+    }
+
+    #[test]
+    fn a_frame_cut_off_anywhere_is_a_torn_tail() {
+        let (_dir, path) = journal(&[b"one", b"two"]);
+        let whole = std::fs::read(&path).unwrap();
+        let last = whole.len() - FRAME_HEADER - 3;
+        for end in last + 1..whole.len() {
+            std::fs::write(&path, &whole[..end]).unwrap();
+            let mut reader = JournalReader::open(&path).unwrap();
+            assert!(matches!(reader.next_frame(), Ok(Next::Frame(_))));
+            let Ok(Next::Torn { bytes }) = reader.next_frame() else { panic!("cut at {end}") };
+            assert_eq!((bytes, reader.offset()), ((end - last) as u64, last as u64));
+        }
+    }
+
+    #[test]
+    fn a_damaged_frame_before_a_sound_one_is_damage() {
+        let (_dir, path) = journal(&[b"one", b"two"]);
+        let length = std::fs::metadata(&path).unwrap().len() as usize;
+        for offset in length - 2 * (FRAME_HEADER + 3)..length - (FRAME_HEADER + 3) {
+            flip(&path, offset);
+            let mut reader = JournalReader::open(&path).unwrap();
+            assert!(reader.next_frame().is_err(), "bit at {offset}");
+            flip(&path, offset);
+        }
+    }
+
+    #[test]
+    fn a_journal_of_a_newer_format_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let header = JournalHeader {
+            format: 99,
+            log: "log".into(),
+            volume: 1,
+            first: Position::new(1),
+            previous_block: BlockHash::genesis("log"),
+        };
+        JournalWriter::create(&path, &header).unwrap();
+        assert!(matches!(JournalReader::open(&path), Err(ReadError::NewerFormat { found: 99, .. })));
+    }
+}

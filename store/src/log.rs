@@ -1,0 +1,266 @@
+//! The contract of an event log, the same for every implementation.
+
+use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc};
+
+use docket_core::{
+    event::{Actor, Cause, Commit, DatedEvent},
+    ids::{CommitId, CorrelationId, Position, StreamId},
+    time::Timestamp,
+};
+use tokio::sync::watch;
+
+use crate::codec::BlockHash;
+
+/// A future on the heap, so that the trait can be used as an object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What the caller believes about the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It has no commit yet.
+    NoStream,
+    /// Its latest commit stands at this position.
+    At(Position),
+    /// The caller does not care.
+    Any,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStream => f.write_str("no stream"),
+            Self::At(position) => write!(f, "position {position}"),
+            Self::Any => f.write_str("anything"),
+        }
+    }
+}
+
+/// Events of one stream, to be stored all or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Append {
+    /// Chosen by the caller. The same id is stored once, for ever: submitting it again gives the first answer.
+    pub id: CommitId,
+    /// The stream.
+    pub stream: StreamId,
+    /// What the caller believes about it.
+    pub expected: Expected,
+    /// At least one event.
+    pub events: Vec<DatedEvent>,
+    /// When Docket learned of it.
+    pub recorded_at: Timestamp,
+    /// Who did it.
+    pub actor: Actor,
+    /// Why.
+    pub cause: Cause,
+    /// Shared by everything that one request led to.
+    pub correlation: CorrelationId,
+}
+
+/// Why an append was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody appended first. Load the stream again and decide again.
+    #[error("{stream} stands at position {actual}, the caller expected {expected}")]
+    Conflict {
+        /// The stream.
+        stream: StreamId,
+        /// What the caller expected.
+        expected: Expected,
+        /// Position of its latest commit; [`Position::START`] when it has none.
+        actual: Position,
+    },
+    /// A commit holds at least one event.
+    #[error("a commit needs at least one event")]
+    Empty,
+    /// An event of an unknown type cannot be written.
+    #[error("an event of the unknown type {type_name} cannot be written")]
+    UnknownType {
+        /// Its type.
+        type_name: String,
+    },
+    /// One event is over its limit.
+    #[error("event {index} ({type_name}) has {bytes} bytes, at most {limit} are allowed")]
+    EventTooLarge {
+        /// Number of the event within the commit, from 0.
+        index: usize,
+        /// Its type.
+        type_name: String,
+        /// Its encoded length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The commit is over its limit.
+    #[error("the commit has {bytes} bytes, at most {limit} are allowed")]
+    CommitTooLarge {
+        /// Its encoded length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An event could not be encoded.
+    #[error("the event could not be encoded: {0}")]
+    Encode(String),
+    /// A write or sync failed earlier. Whether commits that were waiting then are stored is known only after the log is
+    /// opened again; nothing is acknowledged until that.
+    #[error("the log takes no more writes: {reason}. Mend the cause and start again")]
+    Poisoned {
+        /// What failed.
+        reason: String,
+    },
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+    /// The stream's present state could not be read.
+    #[error("the log could not be read: {0}")]
+    Read(String),
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The bytes are not those that were written. They are never served.
+    #[error("volume {volume} is damaged at position {position}: {reason}")]
+    Corrupt {
+        /// Number of the volume.
+        volume: u64,
+        /// The first position that cannot be read.
+        position: Position,
+        /// What was found.
+        reason: String,
+    },
+    /// The log was written by a newer program.
+    #[error("{path} has format {found}, this program reads up to {supported}: use a newer docket")]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that this program reads.
+        supported: u32,
+    },
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database could not be read.
+    #[error("cannot read the database of volume {volume}: {reason}")]
+    Database {
+        /// Number of the volume.
+        volume: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The end of what is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Position of the latest durable commit.
+    pub position: Position,
+    /// Hash of the latest durable block: it stands for the whole log up to it.
+    pub hash: BlockHash,
+}
+
+/// An append-only log of commits.
+///
+/// Positions are contiguous from 1 and assigned inside the commit, so position order is commit order. Nobody reads what is
+/// not durable. Of several appends with the same expectation exactly one wins.
+pub trait EventLog: Send + Sync + 'static {
+    /// Stores the events. The answer means durable: it survives loss of power.
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Position, AppendError>>;
+
+    /// Submits many commits at once, in order, each judged and stored on its own; waits for all answers. Must not be
+    /// called from an async task.
+    fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Position, AppendError>>;
+
+    /// The end of what is durable.
+    fn head(&self) -> Head;
+
+    /// The head as it moves.
+    fn watch_head(&self) -> watch::Receiver<Head>;
+
+    /// At most `limit` durable commits after a position, in order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<Commit>>, ReadError>;
+
+    /// All durable commits of a stream after a position, in order.
+    ///
+    /// # Errors
+    /// When they cannot be read, or the stream has a hole.
+    fn read_stream(&self, stream: StreamId, after: Position) -> Result<Vec<Arc<Commit>>, ReadError>;
+
+    /// The position at which a commit id is stored.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    fn find(&self, id: CommitId) -> Result<Option<Position>, ReadError>;
+
+    /// Every durable commit after a position, in order, as a stream that does not hold the log in memory.
+    ///
+    /// # Errors
+    /// When the start cannot be read.
+    fn scan(
+        &self,
+        after: Position,
+    ) -> Result<Box<dyn Iterator<Item = Result<Arc<Commit>, ReadError>> + Send + '_>, ReadError>;
+
+    /// Why the log takes no more writes, when it does not.
+    fn poisoned(&self) -> Option<String>;
+}
+
+/// Follows a log: first what is there, then what comes, each commit exactly once and in order.
+///
+/// It holds a position and nothing else, so a slow follower costs neither memory nor write speed.
+pub struct Follower {
+    log: Arc<dyn EventLog>,
+    head: watch::Receiver<Head>,
+    after: Position,
+}
+
+impl Follower {
+    /// Most commits in one answer.
+    const PAGE: usize = 1024;
+
+    /// Follows from after this position.
+    pub fn new(log: Arc<dyn EventLog>, after: Position) -> Self {
+        let head = log.watch_head();
+        Self { log, head, after }
+    }
+
+    /// The position up to which commits were handed out.
+    pub const fn position(&self) -> Position {
+        self.after
+    }
+
+    /// The next commits, at least one; waits for them. `None` when the log was closed.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Vec<Arc<Commit>>>, ReadError> {
+        let after = self.after;
+        if self.head.wait_for(|head| head.position > after).await.is_err() {
+            return Ok(None);
+        }
+        self.ready()
+    }
+
+    /// The next commits without waiting; `None` when there are none.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn ready(&mut self) -> Result<Option<Vec<Arc<Commit>>>, ReadError> {
+        let commits = self.log.read_all(self.after, Self::PAGE)?;
+        Ok(commits.last().map(|last| last.position).map(|last| {
+            self.after = last;
+            commits
+        }))
+    }
+}

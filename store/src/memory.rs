@@ -1,0 +1,138 @@
+//! An event log in memory, for tests and embedding. It keeps the whole contract but for durability.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use docket_core::{
+    event::Commit,
+    ids::{CommitId, Position, StreamId},
+};
+use tokio::sync::watch;
+
+use crate::{
+    codec::{BlockBuilder, BlockHash, EncodedAppend},
+    index::Index,
+    log::{Append, AppendError, BoxFuture, EventLog, Expected, Head, ReadError},
+};
+
+/// An event log in memory.
+pub struct MemoryLog {
+    inner: RwLock<Inner>,
+    head: watch::Sender<Head>,
+}
+
+#[derive(Default)]
+struct Inner {
+    commits: Vec<Arc<Commit>>,
+    index: Index,
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        let head = Head { position: Position::START, hash: BlockHash::genesis("memory") };
+        Self { inner: RwLock::default(), head: watch::Sender::new(head) }
+    }
+}
+
+impl MemoryLog {
+    /// An empty log.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn store(&self, append: Append) -> Result<Position, AppendError> {
+        let encoded = EncodedAppend::try_new(append)?;
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let append = &encoded.append;
+        if let Some(position) = inner.index.find(&append.id) {
+            return Ok(position);
+        }
+        let actual = inner.index.latest(&append.stream).unwrap_or(Position::START);
+        check_expected(append, actual)?;
+        let head = *self.head.borrow();
+        let position = head.position.next();
+        let mut block = BlockBuilder::new(position);
+        block.push(&encoded, position, actual);
+        let hash = BlockHash::of(&block.finish(head.hash));
+        let commit = Arc::new(encoded.into_commit(position, actual));
+        inner.index.add(&commit);
+        inner.commits.push(commit);
+        self.head.send_replace(Head { position, hash });
+        Ok(position)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Inner) -> T) -> T {
+        read(&self.inner.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The optimistic check, the same for every log.
+pub fn check_expected(append: &Append, actual: Position) -> Result<(), AppendError> {
+    let holds = match append.expected {
+        Expected::NoStream => actual.is_start(),
+        Expected::At(position) => actual == position,
+        Expected::Any => true,
+    };
+    if holds { Ok(()) } else { Err(AppendError::Conflict { stream: append.stream, expected: append.expected, actual }) }
+}
+
+impl EventLog for MemoryLog {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Position, AppendError>> {
+        Box::pin(async move { self.store(append) })
+    }
+
+    fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Position, AppendError>> {
+        appends.into_iter().map(|append| self.store(append)).collect()
+    }
+
+    fn head(&self) -> Head {
+        *self.head.borrow()
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Head> {
+        self.head.subscribe()
+    }
+
+    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<Commit>>, ReadError> {
+        let start = usize::try_from(after.get()).unwrap_or(usize::MAX);
+        Ok(self.read(|inner| inner.commits.iter().skip(start).take(limit).cloned().collect()))
+    }
+
+    fn read_stream(&self, stream: StreamId, after: Position) -> Result<Vec<Arc<Commit>>, ReadError> {
+        Ok(self.read(|inner| {
+            let positions = inner.index.positions(&stream);
+            let from = positions.partition_point(|position| *position <= after);
+            // Position n is element n - 1.
+            let at = |position: &Position| usize::try_from(position.get() - 1).ok();
+            positions[from..]
+                .iter()
+                .filter_map(|position| at(position).and_then(|at| inner.commits.get(at)).cloned())
+                .collect()
+        }))
+    }
+
+    fn find(&self, id: CommitId) -> Result<Option<Position>, ReadError> {
+        Ok(self.read(|inner| inner.index.find(&id)))
+    }
+
+    fn scan(
+        &self,
+        after: Position,
+    ) -> Result<Box<dyn Iterator<Item = Result<Arc<Commit>, ReadError>> + Send + '_>, ReadError> {
+        Ok(Box::new(self.read_all(after, usize::MAX)?.into_iter().map(Ok)))
+    }
+
+    fn poisoned(&self) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> (Arc<dyn EventLog>, ()) {
+        (Arc::new(MemoryLog::new()), ())
+    }
+
+    crate::contract_suite!(fresh);
+}

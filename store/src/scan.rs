@@ -1,0 +1,139 @@
+//! Reads a whole log from its journals, without a lock and without sled: an auditor can do so beside a running server.
+
+use std::sync::Arc;
+
+use docket_core::{event::Commit, ids::Position};
+
+use crate::{
+    codec::{Block, BlockHash},
+    data_dir::DataDir,
+    log::{Head, ReadError},
+    volume::{BlockWalk, Seal, VolumePath},
+};
+
+/// Every commit after a position, in order, up to the last whole frame at the time of reading.
+#[derive(Debug)]
+pub struct LogScan {
+    volumes: std::vec::IntoIter<VolumePath>,
+    log_id: String,
+    walk: Option<BlockWalk>,
+    block: std::vec::IntoIter<Arc<Commit>>,
+    after: Position,
+    reached: Head,
+    failed: bool,
+}
+
+impl LogScan {
+    /// Starts after a position. Volumes before it are skipped by their seals.
+    ///
+    /// # Errors
+    /// When the log's directory or a seal cannot be read.
+    pub fn new(data: &DataDir, after: Position) -> Result<Self, ReadError> {
+        let dir = data.log();
+        let mut volumes = match VolumePath::list(&dir) {
+            Ok(volumes) => volumes,
+            // A directory in which nothing was ever written.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(ReadError::Io { path: dir, source }),
+        };
+        let mut reached = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };
+        let mut skipped = 0;
+        for volume in &volumes {
+            match Seal::read(volume)? {
+                Some(seal) if seal.last <= after => reached = Head { position: seal.last, hash: seal.hash },
+                Some(_) | None => break,
+            }
+            skipped += 1;
+        }
+        volumes.drain(..skipped);
+        Ok(Self {
+            volumes: volumes.into_iter(),
+            log_id: data.log_id().to_owned(),
+            walk: None,
+            block: Vec::new().into_iter(),
+            after,
+            reached,
+            failed: false,
+        })
+    }
+
+    /// Where the scan stands: after it has ended, the head of the log.
+    pub const fn reached(&self) -> Head {
+        self.reached
+    }
+
+    fn next_block(&mut self) -> Result<Option<Block>, ReadError> {
+        loop {
+            let Some(walk) = &mut self.walk else {
+                let Some(volume) = self.volumes.next() else { return Ok(None) };
+                let walk = match BlockWalk::open(&volume) {
+                    Ok(walk) => walk,
+                    // The newest volume may be in the making while we read.
+                    Err(error) if self.volumes.len() == 0 && !is_sealed(&volume) && is_unborn(&volume) => {
+                        tracing::debug!(%error, "a volume in the making is left out");
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
+                };
+                if walk.log_id() != self.log_id || walk.start() != (self.reached.position.next(), self.reached.hash) {
+                    return Err(ReadError::Corrupt {
+                        volume: volume.number,
+                        position: self.reached.position.next(),
+                        reason: "the volume does not continue the chain of the one before".into(),
+                    });
+                }
+                self.walk = Some(walk);
+                continue;
+            };
+            let Some(block) = walk.next_block()? else {
+                if walk.torn_bytes > 0 && self.volumes.len() > 0 {
+                    return Err(ReadError::Corrupt {
+                        volume: 0,
+                        position: self.reached.position.next(),
+                        reason: "a journal that is not the newest ends in the middle of a frame".into(),
+                    });
+                }
+                self.walk = None;
+                continue;
+            };
+            let first = self.reached.position.next();
+            self.reached = Head { position: block.last, hash: block.hash };
+            if block.last > self.after {
+                return Block::decode(&block.payload).map(Some).map_err(|reason| ReadError::Corrupt {
+                    volume: 0,
+                    position: first,
+                    reason,
+                });
+            }
+        }
+    }
+}
+
+fn is_sealed(volume: &VolumePath) -> bool {
+    volume.seal().exists()
+}
+
+fn is_unborn(volume: &VolumePath) -> bool {
+    std::fs::metadata(volume.journal()).is_ok_and(|journal| journal.len() < 512)
+}
+
+impl Iterator for LogScan {
+    type Item = Result<Arc<Commit>, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.failed {
+            if let Some(commit) = self.block.find(|commit| commit.position > self.after) {
+                return Some(Ok(commit));
+            }
+            match self.next_block() {
+                Ok(Some(block)) => self.block = block.commits.into_iter(),
+                Ok(None) => return None,
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,761 @@
+//! The log on disk: volumes of a journal and a sled database.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak},
+    thread::JoinHandle,
+};
+
+use docket_core::{
+    event::Commit,
+    ids::{CommitId, Position, StreamId},
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    codec::{Block, BlockHash, EncodedAppend},
+    data_dir::{DataDir, DataDirError, DataLock},
+    files,
+    journal::{JOURNAL_FORMAT, JournalHeader, JournalWriter, frame, unframe},
+    log::{Append, AppendError, BoxFuture, EventLog, Head, ReadError},
+    scan::LogScan,
+    volume::{Database, LiveVolume, Seal, SealedVolume, VolumePath, read_journal, rebuild_database, seal},
+    writer::{Submission, Writer},
+};
+
+/// What may be set.
+#[derive(Debug, Clone, Copy)]
+pub struct SledLogOptions {
+    /// A volume is sealed once its journal has so many bytes.
+    pub volume_bytes: u64,
+    /// Appends that may wait for the writer; further ones wait for a place.
+    pub queue: usize,
+}
+
+impl Default for SledLogOptions {
+    fn default() -> Self {
+        Self { volume_bytes: 256 * 1024 * 1024, queue: 4096 }
+    }
+}
+
+/// Why the log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// What is in it cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A file of the log cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What opening found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct OpenReport {
+    /// Volumes of the log.
+    pub volumes: u64,
+    /// Bytes of an interrupted write that were cut off the newest journal. Nothing in them was ever acknowledged.
+    pub torn_bytes: u64,
+    /// The newest volume's database was made anew from its journal, because the last stop was not a clean one.
+    pub database_rebuilt: bool,
+    /// Volumes that were sealed now because an interruption had kept them from it.
+    pub sealed: Vec<u64>,
+}
+
+/// Written by a clean stop: the newest volume's database is complete. Removed at the next opening.
+#[derive(Debug, Serialize, Deserialize)]
+struct CleanStop {
+    position: Position,
+    hash: BlockHash,
+    journal_bytes: u64,
+}
+
+/// One of the log's volumes.
+#[derive(Debug, Clone)]
+pub enum Volume {
+    Live(Arc<LiveVolume>),
+    Sealed(Arc<SealedVolume>),
+}
+
+impl Volume {
+    fn first(&self) -> Position {
+        match self {
+            Self::Live(volume) => volume.first,
+            Self::Sealed(volume) => volume.seal.first,
+        }
+    }
+}
+
+/// Sealed databases kept open at most.
+const OPEN_SEALED: usize = 4;
+/// Decoded blocks kept at most.
+const CACHED_BLOCKS: usize = 32;
+/// Latest commits kept at most, for followers that keep up.
+const RECENT_COMMITS: usize = 4096;
+
+/// What the writer and the readers share.
+pub struct Shared {
+    pub data: DataDir,
+    /// Ascending by position.
+    volumes: RwLock<Vec<Volume>>,
+    recent: RwLock<VecDeque<Arc<Commit>>>,
+    blocks: Mutex<VecDeque<Arc<Block>>>,
+    opened: Mutex<OpenedSealed>,
+    pub head: watch::Sender<Head>,
+    poison: OnceLock<String>,
+}
+
+#[derive(Default)]
+struct OpenedSealed {
+    latest: VecDeque<Arc<Database>>,
+    all: HashMap<u64, Weak<Database>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub fn poisoned(&self) -> Option<&str> {
+        self.poison.get().map(String::as_str)
+    }
+
+    /// Nothing is acknowledged from now on.
+    pub fn poison(&self, reason: String) {
+        tracing::error!(reason, "the log takes no more writes");
+        let _ = self.poison.set(reason);
+    }
+
+    fn volumes(&self) -> Vec<Volume> {
+        self.volumes.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn push_volume(&self, volume: Volume) {
+        self.volumes.write().unwrap_or_else(PoisonError::into_inner).push(volume);
+    }
+
+    /// Seals a full volume. Readers of it wait meanwhile; everybody else goes on.
+    pub fn seal(&self, live: &Arc<LiveVolume>) -> Result<(), ReadError> {
+        let mut database = live.database.write().unwrap_or_else(PoisonError::into_inner);
+        let seal = seal(&live.path, database.take())?;
+        let sealed = Volume::Sealed(Arc::new(SealedVolume { path: live.path.clone(), seal }));
+        let mut volumes = self.volumes.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = volumes.iter_mut().find(|volume| volume.first() == live.first) {
+            *place = sealed;
+        }
+        Ok(())
+    }
+
+    fn sealed_database(&self, volume: &SealedVolume) -> Result<Arc<Database>, ReadError> {
+        let mut opened = lock(&self.opened);
+        if let Some(database) = opened.all.get(&volume.path.number).and_then(Weak::upgrade) {
+            return Ok(database);
+        }
+        let database = Arc::new(Database::open(&volume.path)?);
+        opened.all.insert(volume.path.number, Arc::downgrade(&database));
+        opened.latest.push_back(Arc::clone(&database));
+        if opened.latest.len() > OPEN_SEALED {
+            opened.latest.pop_front();
+        }
+        Ok(database)
+    }
+
+    /// Position of the stream's latest commit in the whole log.
+    pub fn latest(&self, stream: &StreamId) -> Result<Position, ReadError> {
+        for volume in self.volumes().iter().rev() {
+            let latest = match volume {
+                Volume::Live(live) => live.with_index(|index| index.latest(stream)),
+                Volume::Sealed(sealed) if sealed.may_hold_stream(stream) => {
+                    self.sealed_database(sealed)?.positions(stream)?.last().copied()
+                }
+                Volume::Sealed(_) => None,
+            };
+            if let Some(latest) = latest {
+                return Ok(latest);
+            }
+        }
+        Ok(Position::START)
+    }
+
+    pub fn find(&self, id: &CommitId) -> Result<Option<Position>, ReadError> {
+        for volume in self.volumes().iter().rev() {
+            let found = match volume {
+                Volume::Live(live) => live.with_index(|index| index.find(id)),
+                Volume::Sealed(sealed) if sealed.may_hold_commit(id) => self.sealed_database(sealed)?.find(id)?,
+                Volume::Sealed(_) => None,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The block that holds a durable position.
+    fn block(&self, position: Position) -> Result<Arc<Block>, ReadError> {
+        let holds = |block: &&Arc<Block>| block.first <= position && position <= block.last();
+        if let Some(block) = lock(&self.blocks).iter().find(holds) {
+            return Ok(Arc::clone(block));
+        }
+        let missing = || ReadError::Corrupt { volume: 0, position, reason: "no volume holds the position".into() };
+        // Once more when the volume was sealed between finding and reading it.
+        for _ in 0..2 {
+            let volumes = self.volumes();
+            let at = volumes.partition_point(|volume| volume.first() <= position);
+            let volume = at.checked_sub(1).and_then(|at| volumes.get(at)).ok_or_else(missing)?;
+            let block = match volume {
+                Volume::Live(live) => live.with_database(|database| database.block(position)).transpose()?,
+                Volume::Sealed(sealed) => Some(self.sealed_database(sealed)?.block(position)?),
+            };
+            if let Some(block) = block {
+                let block = Arc::new(block);
+                let mut blocks = lock(&self.blocks);
+                if blocks.len() >= CACHED_BLOCKS {
+                    blocks.pop_front();
+                }
+                blocks.push_back(Arc::clone(&block));
+                return Ok(block);
+            }
+        }
+        Err(missing())
+    }
+
+    /// Shows commits to readers: they are durable and in the database.
+    pub fn publish(&self, commits: Vec<Arc<Commit>>, head: Head) {
+        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+        recent.extend(commits);
+        let surplus = recent.len().saturating_sub(RECENT_COMMITS);
+        recent.drain(..surplus);
+        drop(recent);
+        self.head.send_replace(head);
+    }
+}
+
+/// An event log on disk.
+pub struct SledLog {
+    shared: Arc<Shared>,
+    queue: Mutex<Option<mpsc::Sender<Submission>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    report: OpenReport,
+    _lock: DataLock,
+}
+
+impl SledLog {
+    /// Opens the log of a data directory, or makes it. Takes the directory's lock.
+    ///
+    /// # Errors
+    /// When the directory is in use or cannot be read or written, or the log is damaged elsewhere than at its very end.
+    pub fn open(data: DataDir, options: SledLogOptions) -> Result<Self, OpenError> {
+        let lock = data.lock()?;
+        let dir = data.log();
+        let write = |source| OpenError::Write { path: dir.clone(), source };
+        files::create_dir(&dir).map_err(write)?;
+        let mut report = OpenReport::default();
+        let genesis = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };
+        let mut paths = VolumePath::list(&dir).map_err(write)?;
+        discard_unborn(&dir, &mut paths).map_err(write)?;
+        let mut volumes = Vec::new();
+        let mut head = genesis;
+        let newest = paths.pop();
+        for (path, number) in paths.iter().zip(1..) {
+            let sealed = open_sealed(path, number, head, &mut report)?;
+            head = Head { position: sealed.seal.last, hash: sealed.seal.hash };
+            volumes.push(Volume::Sealed(Arc::new(sealed)));
+        }
+        let (journal, live) = match newest {
+            Some(path) => {
+                let (journal, live, end) = open_newest(path, data.log_id(), head, &mut report)?;
+                head = end;
+                (journal, live)
+            }
+            None => new_volume(&data, 1, head)?,
+        };
+        let live = Arc::new(live);
+        volumes.push(Volume::Live(Arc::clone(&live)));
+        report.volumes = volumes.len() as u64;
+        let shared = Arc::new(Shared {
+            data,
+            volumes: RwLock::new(volumes),
+            recent: RwLock::default(),
+            blocks: Mutex::default(),
+            opened: Mutex::default(),
+            head: watch::Sender::new(head),
+            poison: OnceLock::new(),
+        });
+        let (queue, submissions) = mpsc::channel(options.queue);
+        let writer = Writer::new(Arc::clone(&shared), journal, live, options.volume_bytes);
+        let thread = std::thread::Builder::new()
+            .name("docket-log".into())
+            .spawn(move || writer.run(submissions))
+            .map_err(write)?;
+        Ok(Self { shared, queue: Mutex::new(Some(queue)), writer: Mutex::new(Some(thread)), report, _lock: lock })
+    }
+
+    /// What opening found and did.
+    pub const fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// Answers what is waiting, makes the database complete, and stops. Later appends get [`AppendError::Closed`].
+    pub fn close(&self) {
+        drop(lock(&self.queue).take());
+        if let Some(thread) = lock(&self.writer).take()
+            && thread.join().is_err()
+        {
+            self.shared.poison("the writer broke off".into());
+        }
+    }
+
+    fn sender(&self) -> Option<mpsc::Sender<Submission>> {
+        lock(&self.queue).clone()
+    }
+
+    fn refused(&self) -> AppendError {
+        match self.shared.poisoned() {
+            Some(reason) => AppendError::Poisoned { reason: reason.to_owned() },
+            None => AppendError::Closed,
+        }
+    }
+}
+
+impl Drop for SledLog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl EventLog for SledLog {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Position, AppendError>> {
+        Box::pin(async move {
+            let encoded = EncodedAppend::try_new(append)?;
+            let sender = self.sender().ok_or_else(|| self.refused())?;
+            let (answer, answered) = oneshot::channel();
+            sender.send(Submission { encoded, answer }).await.map_err(|_| self.refused())?;
+            drop(sender);
+            answered.await.unwrap_or_else(|_| Err(self.refused()))
+        })
+    }
+
+    fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Position, AppendError>> {
+        let sender = self.sender();
+        let submit = |append| {
+            let encoded = EncodedAppend::try_new(append)?;
+            let (answer, answered) = oneshot::channel();
+            let sender = sender.as_ref().ok_or_else(|| self.refused())?;
+            sender.blocking_send(Submission { encoded, answer }).map_err(|_| self.refused())?;
+            Ok(answered)
+        };
+        let waiting: Vec<Result<oneshot::Receiver<_>, AppendError>> = appends.into_iter().map(submit).collect();
+        waiting.into_iter().map(|answered| answered?.blocking_recv().unwrap_or_else(|_| Err(self.refused()))).collect()
+    }
+
+    fn head(&self) -> Head {
+        *self.shared.head.borrow()
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Head> {
+        self.shared.head.subscribe()
+    }
+
+    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<Commit>>, ReadError> {
+        let head = self.head().position;
+        if after >= head || limit == 0 {
+            return Ok(Vec::new());
+        }
+        {
+            let recent = self.shared.recent.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(oldest) = recent.front()
+                && oldest.position <= after.next()
+            {
+                let skip = usize::try_from(after.get() + 1 - oldest.position.get()).unwrap_or(usize::MAX);
+                return Ok(recent.iter().skip(skip).take(limit).cloned().collect());
+            }
+        }
+        let mut commits = Vec::new();
+        let mut next = after.next();
+        while next <= head && commits.len() < limit {
+            let block = self.shared.block(next)?;
+            let wanted = block.commits.iter().filter(|commit| commit.position >= next && commit.position <= head);
+            commits.extend(wanted.take(limit - commits.len()).cloned());
+            next = block.last().next();
+        }
+        Ok(commits)
+    }
+
+    fn read_stream(&self, stream: StreamId, after: Position) -> Result<Vec<Arc<Commit>>, ReadError> {
+        let head = self.head().position;
+        let mut positions = Vec::new();
+        for volume in self.shared.volumes() {
+            match volume {
+                Volume::Live(live) => {
+                    live.with_index(|index| positions.extend_from_slice(index.positions(&stream)));
+                }
+                Volume::Sealed(sealed) if sealed.seal.last > after && sealed.may_hold_stream(&stream) => {
+                    positions.extend(self.shared.sealed_database(&sealed)?.positions(&stream)?);
+                }
+                Volume::Sealed(_) => {}
+            }
+        }
+        let mut commits: Vec<Arc<Commit>> = Vec::new();
+        for position in positions.into_iter().filter(|position| *position > after && *position <= head) {
+            let block = self.shared.block(position)?;
+            let offset = usize::try_from(position.get() - block.first.get()).unwrap_or(usize::MAX);
+            let commit = block.commits.get(offset).filter(|commit| commit.stream == stream);
+            let hole = |reason: &str| ReadError::Corrupt { volume: 0, position, reason: reason.into() };
+            let commit = commit.ok_or_else(|| hole("the index leads to a commit of another stream"))?;
+            if commits.last().is_some_and(|before| before.position != commit.previous) {
+                return Err(hole("the stream has a hole before it"));
+            }
+            commits.push(Arc::clone(commit));
+        }
+        Ok(commits)
+    }
+
+    fn find(&self, id: CommitId) -> Result<Option<Position>, ReadError> {
+        self.shared.find(&id)
+    }
+
+    fn scan(
+        &self,
+        after: Position,
+    ) -> Result<Box<dyn Iterator<Item = Result<Arc<Commit>, ReadError>> + Send + '_>, ReadError> {
+        let head = self.head().position;
+        let scan = LogScan::new(&self.shared.data, after)?;
+        Ok(Box::new(scan.take_while(move |commit| commit.as_ref().map_or(true, |c| c.position <= head))))
+    }
+
+    fn poisoned(&self) -> Option<String> {
+        self.shared.poisoned().map(str::to_owned)
+    }
+}
+
+/// An interruption while the newest volume was being made leaves a directory whose journal has no whole header. Nothing was
+/// ever written to it.
+fn discard_unborn(dir: &std::path::Path, paths: &mut Vec<VolumePath>) -> std::io::Result<()> {
+    let Some(newest) = paths.last() else { return Ok(()) };
+    let journal = std::fs::read(newest.journal())
+        .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) })?;
+    if unframe(&journal).is_err() && journal.len() < 512 && paths.len() > 1 {
+        tracing::warn!(volume = newest.number, "a volume whose making was interrupted is made again");
+        files::remove_dir(&newest.dir)?;
+        files::sync_dir(dir)?;
+        paths.pop();
+    }
+    Ok(())
+}
+
+fn open_sealed(
+    path: &VolumePath,
+    number: u64,
+    before: Head,
+    report: &mut OpenReport,
+) -> Result<SealedVolume, OpenError> {
+    let corrupt = |reason: String| {
+        OpenError::Read(ReadError::Corrupt { volume: path.number, position: before.position.next(), reason })
+    };
+    if path.number != number {
+        return Err(corrupt(format!("volume {number} is missing")));
+    }
+    let seal = match Seal::read(path)? {
+        Some(seal) => seal,
+        None => {
+            report.sealed.push(path.number);
+            seal(path, None)?
+        }
+    };
+    if seal.first != before.position.next() || seal.previous_block != before.hash {
+        return Err(corrupt("the volume does not continue the chain of the one before".into()));
+    }
+    Ok(SealedVolume { path: path.clone(), seal })
+}
+
+fn open_newest(
+    path: VolumePath,
+    log_id: &str,
+    before: Head,
+    report: &mut OpenReport,
+) -> Result<(JournalWriter, LiveVolume, Head), OpenError> {
+    let corrupt = |reason: &str| {
+        OpenError::Read(ReadError::Corrupt {
+            volume: path.number,
+            position: before.position.next(),
+            reason: reason.into(),
+        })
+    };
+    let write = |source| OpenError::Write { path: path.dir.clone(), source };
+    let (index, walk) = read_journal(&path, |_| Ok(()))?;
+    if walk.log_id() != log_id {
+        return Err(corrupt("the volume belongs to another log"));
+    }
+    if walk.start() != (before.position.next(), before.hash) {
+        return Err(corrupt("the volume does not continue the chain of the one before"));
+    }
+    let (position, hash) = walk.reached();
+    let clean: Option<CleanStop> = std::fs::read(path.clean())
+        .ok()
+        .and_then(|bytes| unframe(&bytes).ok().and_then(|payload| rmp_serde::from_slice(payload).ok()));
+    if let Some(clean) = &clean
+        && (clean.position > position || walk.torn_bytes > 0)
+    {
+        // The journal was complete when it was closed, so this is no interrupted write.
+        return Err(OpenError::Read(ReadError::Corrupt {
+            volume: path.number,
+            position: position.next(),
+            reason: format!("the last stop was clean at position {}, and the journal ends before it", clean.position),
+        }));
+    }
+    report.torn_bytes = walk.torn_bytes;
+    let journal = JournalWriter::open(&path.journal(), walk.bytes()).map_err(write)?;
+    let reusable =
+        clean.is_some_and(|clean| (clean.position, clean.hash, clean.journal_bytes) == (position, hash, walk.bytes()));
+    let reused = if reusable {
+        Database::open(&path).ok().filter(|db| position == before.position || db.ends_with(position, hash))
+    } else {
+        None
+    };
+    let database = match reused {
+        Some(database) => database,
+        None => {
+            report.database_rebuilt = position > before.position;
+            rebuild_database(&path)?
+        }
+    };
+    files::remove_file(&path.clean()).map_err(write)?;
+    files::sync_dir(&path.dir).map_err(write)?;
+    let live = LiveVolume {
+        first: before.position.next(),
+        database: RwLock::new(Some(database)),
+        index: RwLock::new(index),
+        path,
+    };
+    Ok((journal, live, Head { position, hash }))
+}
+
+/// Makes the volume after `before`, durable before it takes anything.
+pub fn new_volume(data: &DataDir, number: u64, before: Head) -> Result<(JournalWriter, LiveVolume), OpenError> {
+    let path = VolumePath::new(&data.log(), number);
+    let write = |source| OpenError::Write { path: path.dir.clone(), source };
+    files::create_dir(&path.dir).map_err(write)?;
+    files::remove_dir(&path.sled()).map_err(write)?;
+    let header = JournalHeader {
+        format: JOURNAL_FORMAT,
+        log: data.log_id().to_owned(),
+        volume: number,
+        first: before.position.next(),
+        previous_block: before.hash,
+    };
+    let journal = JournalWriter::create(&path.journal(), &header).map_err(write)?;
+    let database = Database::open(&path)?;
+    let live =
+        LiveVolume { first: header.first, database: RwLock::new(Some(database)), index: RwLock::default(), path };
+    Ok((journal, live))
+}
+
+/// Leaves the mark of a clean stop: the database is complete and on disk.
+pub fn mark_clean(live: &LiveVolume, head: Head, journal_bytes: u64) -> Result<(), ReadError> {
+    match live.with_database(|database| database.sync(&live.path)) {
+        Some(synced) => synced?,
+        None => return Ok(()),
+    }
+    let clean = CleanStop { position: head.position, hash: head.hash, journal_bytes };
+    let payload = rmp_serde::to_vec_named(&clean)
+        .map_err(|error| ReadError::Database { volume: live.path.number, reason: error.to_string() })?;
+    files::write_atomically(&live.path.clean(), &frame(&payload)).map_err(|source| live.path.io(source))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use tempfile::TempDir;
+    use ulid::Ulid;
+
+    use super::*;
+    use crate::{
+        contract::{append, stream},
+        log::Expected,
+        verify::verify,
+    };
+
+    const TINY: SledLogOptions = SledLogOptions { volume_bytes: 20_000, queue: 64 };
+
+    fn data(dir: &Path) -> DataDir {
+        DataDir::open_or_create(&dir.join("data"), Ulid::from_parts(1, 1)).unwrap()
+    }
+
+    fn open(dir: &Path) -> SledLog {
+        SledLog::open(data(dir), TINY).unwrap()
+    }
+
+    fn fill(log: &SledLog, numbers: std::ops::Range<u32>) {
+        let appends = numbers.map(|n| append(n, stream(n % 7), Expected::Any)).collect();
+        assert!(log.append_all(appends).iter().all(Result::is_ok));
+    }
+
+    /// Leaves the directory as a killed process would: no clean stop.
+    fn kill(log: SledLog, dir: &Path) {
+        drop(log);
+        for volume in VolumePath::list(&data(dir).log()).unwrap() {
+            files::remove_file(&volume.clean()).unwrap();
+        }
+    }
+
+    fn newest(dir: &Path) -> VolumePath {
+        VolumePath::list(&data(dir).log()).unwrap().pop().unwrap()
+    }
+
+    mod in_one_volume {
+        use super::*;
+        fn fresh() -> (Arc<dyn EventLog>, TempDir) {
+            let dir = tempfile::tempdir().unwrap();
+            (Arc::new(SledLog::open(data(dir.path()), SledLogOptions::default()).unwrap()), dir)
+        }
+        crate::contract_suite!(fresh);
+    }
+
+    mod in_many_volumes {
+        use super::*;
+        fn fresh() -> (Arc<dyn EventLog>, TempDir) {
+            let dir = tempfile::tempdir().unwrap();
+            (Arc::new(open(dir.path())), dir)
+        }
+        crate::contract_suite!(fresh);
+    }
+
+    #[test]
+    fn a_log_of_many_volumes_is_the_same_after_a_clean_stop_and_after_a_kill() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        for from in (0..1_010).step_by(10) {
+            fill(&log, from..from + 10);
+        }
+        let head = log.head();
+        let all = log.read_all(Position::START, 2_000).unwrap();
+        let one = log.read_stream(stream(3), Position::START).unwrap();
+        drop(log);
+        let log = open(dir.path());
+        assert!(log.report().volumes > 3, "{:?}", log.report());
+        assert!(!log.report().database_rebuilt);
+        assert_eq!(log.head(), head);
+        assert_eq!(log.read_all(Position::START, 2_000).unwrap(), all);
+        assert_eq!(log.read_stream(stream(3), Position::START).unwrap(), one);
+        assert_eq!(log.append_all(vec![append(17, stream(3), Expected::Any)]), [Ok(Position::new(18))]);
+        kill(log, dir.path());
+        let log = open(dir.path());
+        assert!(log.report().database_rebuilt);
+        assert_eq!(log.head(), head);
+        assert_eq!(log.read_stream(stream(3), Position::START).unwrap(), one);
+        drop(log);
+        let report = verify(&data(dir.path()), |_| {}).unwrap();
+        assert!(report.ok(), "{report:?}");
+        assert_eq!((report.commits, report.head_hash), (1_010, head.hash));
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_off_and_reported_and_nothing_before_it_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..20);
+        let head = log.head();
+        kill(log, dir.path());
+        let journal = newest(dir.path()).journal();
+        let mut bytes = fs::read(&journal).unwrap();
+        bytes.extend_from_slice(&frame(b"half a block")[..15]);
+        fs::write(&journal, bytes).unwrap();
+        let log = open(dir.path());
+        assert_eq!((log.head(), log.report().torn_bytes), (head, 15));
+        fill(&log, 20..30);
+        drop(log);
+        assert!(verify(&data(dir.path()), |_| {}).unwrap().ok());
+    }
+
+    #[test]
+    fn a_flipped_byte_in_the_journal_is_found_and_nothing_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..10);
+        fill(&log, 10..20);
+        drop(log);
+        let journal = newest(dir.path()).journal();
+        let mut bytes = fs::read(&journal).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&journal, bytes).unwrap();
+        assert!(matches!(
+            SledLog::open(data(dir.path()), TINY),
+            Err(OpenError::Read(ReadError::Corrupt { volume: 1, .. }))
+        ));
+        assert!(!verify(&data(dir.path()), |_| {}).unwrap().ok());
+    }
+
+    #[test]
+    fn a_journal_cut_short_after_a_clean_stop_is_damage_and_no_torn_tail() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..10);
+        drop(log);
+        let journal = newest(dir.path()).journal();
+        let bytes = fs::read(&journal).unwrap();
+        fs::write(&journal, &bytes[..bytes.len() - 5]).unwrap();
+        assert!(matches!(SledLog::open(data(dir.path()), TINY), Err(OpenError::Read(ReadError::Corrupt { .. }))));
+    }
+
+    #[test]
+    fn a_lost_database_is_made_again_from_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..10);
+        let head = log.head();
+        drop(log);
+        fs::remove_dir_all(newest(dir.path()).sled()).unwrap();
+        let log = open(dir.path());
+        assert!(log.report().database_rebuilt);
+        assert_eq!((log.head(), log.read_all(Position::START, 100).unwrap().len()), (head, 10));
+    }
+
+    #[test]
+    fn a_volume_whose_sealing_was_interrupted_is_sealed_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        for from in (0..400).step_by(50) {
+            fill(&log, from..from + 50);
+        }
+        let head = log.head();
+        drop(log);
+        let first = VolumePath::list(&data(dir.path()).log()).unwrap().remove(0);
+        fs::remove_file(first.seal()).unwrap();
+        let log = open(dir.path());
+        assert_eq!(log.report().sealed, [1]);
+        assert_eq!(log.head(), head);
+        assert!(first.seal().exists());
+    }
+
+    #[test]
+    fn a_volume_of_another_log_is_refused() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        drop(open(one.path()));
+        let other = DataDir::open_or_create(&two.path().join("data"), Ulid::from_parts(2, 2)).unwrap();
+        drop(SledLog::open(other.clone(), TINY).unwrap());
+        fs::copy(newest(one.path()).journal(), VolumePath::new(&other.log(), 1).journal()).unwrap();
+        assert!(matches!(SledLog::open(other, TINY), Err(OpenError::Read(ReadError::Corrupt { .. }))));
+    }
+
+    #[test]
+    fn a_closed_log_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        log.close();
+        assert_eq!(log.append_all(vec![append(1, stream(1), Expected::Any)]), [Err(AppendError::Closed)]);
+    }
+}

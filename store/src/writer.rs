@@ -1,0 +1,228 @@
+//! The one thread that writes. It takes whatever appends are waiting, judges them, and makes them durable together.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    thread::JoinHandle,
+};
+
+use docket_core::{
+    event::Commit,
+    ids::{CommitId, Position, StreamId},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    codec::{BlockBuilder, BlockHash, EncodedAppend},
+    journal::{JournalWriter, frame},
+    log::{AppendError, Head, ReadError},
+    memory::check_expected,
+    sled_log::{Shared, Volume, mark_clean, new_volume},
+    volume::LiveVolume,
+};
+
+/// An append on its way to the writer.
+pub struct Submission {
+    pub encoded: EncodedAppend,
+    pub answer: oneshot::Sender<Result<Position, AppendError>>,
+}
+
+/// Appends that become durable together, at most. More would only make the first ones wait.
+const GROUP_APPENDS: usize = 2048;
+const GROUP_BYTES: usize = 1024 * 1024;
+/// sled puts values beyond a quarter of a segment (128 KiB) into files of their own, so blocks stay below; a larger commit
+/// is a block by itself.
+const BLOCK_BYTES: usize = 96 * 1024;
+
+pub struct Writer {
+    shared: Arc<Shared>,
+    journal: JournalWriter,
+    live: Arc<LiveVolume>,
+    volume_bytes: u64,
+    sealing: Vec<JoinHandle<()>>,
+}
+
+/// A group on its way to the disk.
+struct Group {
+    head: Head,
+    frames: Vec<u8>,
+    blocks: Vec<(Position, Vec<u8>)>,
+    open: BlockBuilder,
+    commits: Vec<Commit>,
+    latest: HashMap<StreamId, Position>,
+    ids: HashMap<CommitId, Position>,
+    waiting: Vec<(oneshot::Sender<Result<Position, AppendError>>, Position)>,
+}
+
+impl Writer {
+    pub const fn new(shared: Arc<Shared>, journal: JournalWriter, live: Arc<LiveVolume>, volume_bytes: u64) -> Self {
+        Self { shared, journal, live, volume_bytes, sealing: Vec::new() }
+    }
+
+    /// Runs until every sender is gone and everything submitted is answered.
+    pub fn run(mut self, mut submissions: mpsc::Receiver<Submission>) {
+        while let Some(first) = submissions.blocking_recv() {
+            let mut bytes = first.encoded.max_bytes();
+            let mut taken = vec![first];
+            // Whatever waits already comes along; nobody is waited for.
+            while taken.len() < GROUP_APPENDS && bytes < GROUP_BYTES {
+                let Ok(next) = submissions.try_recv() else { break };
+                bytes += next.encoded.max_bytes();
+                taken.push(next);
+            }
+            self.write_group(taken);
+        }
+        for sealing in self.sealing.drain(..) {
+            let _ = sealing.join();
+        }
+        if self.shared.poisoned().is_none() {
+            let head = *self.shared.head.borrow();
+            if let Err(error) = mark_clean(&self.live, head, self.journal.bytes()) {
+                tracing::warn!(%error, "the next start will rebuild the newest volume's database");
+            }
+        }
+    }
+
+    fn write_group(&mut self, taken: Vec<Submission>) {
+        if let Some(reason) = self.shared.poisoned() {
+            let poisoned = AppendError::Poisoned { reason: reason.to_owned() };
+            for submission in taken {
+                let _ = submission.answer.send(Err(poisoned.clone()));
+            }
+            return;
+        }
+        let head = *self.shared.head.borrow();
+        let mut group = Group {
+            head,
+            frames: Vec::new(),
+            blocks: Vec::new(),
+            open: BlockBuilder::new(head.position.next()),
+            commits: Vec::new(),
+            latest: HashMap::new(),
+            ids: HashMap::new(),
+            waiting: Vec::new(),
+        };
+        for Submission { encoded, answer } in taken {
+            match self.judge(&mut group, encoded) {
+                Ok(position) if position <= head.position => _ = answer.send(Ok(position)),
+                Ok(position) => group.waiting.push((answer, position)),
+                Err(error) => _ = answer.send(Err(error)),
+            }
+        }
+        group.finish_block();
+        if group.commits.is_empty() {
+            return;
+        }
+        match self.make_durable(&mut group) {
+            Ok(()) => {
+                for (answer, position) in group.waiting {
+                    let _ = answer.send(Ok(position));
+                }
+                if self.journal.bytes() >= self.volume_bytes {
+                    self.roll();
+                }
+            }
+            Err(reason) => {
+                self.shared.poison(reason.clone());
+                for (answer, _) in group.waiting {
+                    let _ = answer.send(Err(AppendError::Poisoned { reason: reason.clone() }));
+                }
+            }
+        }
+    }
+
+    /// Gives an append its place in the group, or the place that it has already.
+    fn judge(&self, group: &mut Group, encoded: EncodedAppend) -> Result<Position, AppendError> {
+        let unreadable = |error: ReadError| AppendError::Read(error.to_string());
+        let append = &encoded.append;
+        if let Some(position) = group.ids.get(&append.id) {
+            return Ok(*position);
+        }
+        if let Some(position) = self.shared.find(&append.id).map_err(unreadable)? {
+            return Ok(position);
+        }
+        let actual = match group.latest.get(&append.stream) {
+            Some(position) => *position,
+            None => self.shared.latest(&append.stream).map_err(unreadable)?,
+        };
+        check_expected(append, actual)?;
+        if !group.open.is_empty() && group.open.bytes() + encoded.max_bytes() > BLOCK_BYTES {
+            group.finish_block();
+        }
+        let position = group.commits.last().map_or(group.head.position, |commit| commit.position).next();
+        // The head of a group moves with its blocks; commits of the open block come after it.
+        group.ids.insert(append.id, position);
+        group.latest.insert(append.stream, position);
+        group.open.push(&encoded, position, actual);
+        group.commits.push(encoded.into_commit(position, actual));
+        Ok(position)
+    }
+
+    /// Journal, sync, database, then the readers: in this order.
+    fn make_durable(&mut self, group: &mut Group) -> Result<(), String> {
+        self.journal
+            .append_durably(&group.frames)
+            .map_err(|error| format!("writing the journal of volume {} failed: {error}", self.live.path.number))?;
+        let stored = self
+            .live
+            .with_database(|database| group.blocks.iter().try_for_each(|(first, frame)| database.put(*first, frame)));
+        match stored {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(error.to_string()),
+            None => return Err("the newest volume has no database".into()),
+        }
+        let commits: Vec<Arc<Commit>> = group.commits.drain(..).map(Arc::new).collect();
+        {
+            let mut index = self.live.index.write().unwrap_or_else(PoisonError::into_inner);
+            for commit in &commits {
+                index.add(commit);
+            }
+        }
+        self.shared.publish(commits, group.head);
+        Ok(())
+    }
+
+    /// Starts the next volume and seals the full one beside it.
+    fn roll(&mut self) {
+        let head = *self.shared.head.borrow();
+        let full = Arc::clone(&self.live);
+        match new_volume(&self.shared.data, full.path.number + 1, head) {
+            Ok((journal, live)) => {
+                self.journal = journal;
+                self.live = Arc::new(live);
+                self.shared.push_volume(Volume::Live(Arc::clone(&self.live)));
+            }
+            Err(error) => {
+                self.shared.poison(format!("making volume {} failed: {error}", full.path.number + 1));
+                return;
+            }
+        }
+        self.sealing.retain(|sealing| !sealing.is_finished());
+        let shared = Arc::clone(&self.shared);
+        let seal = move || {
+            if let Err(error) = shared.seal(&full) {
+                shared.poison(format!("sealing volume {} failed: {error}", full.path.number));
+            }
+        };
+        match std::thread::Builder::new().name("docket-seal".into()).spawn(seal) {
+            Ok(thread) => self.sealing.push(thread),
+            Err(error) => self.shared.poison(format!("no thread to seal a volume: {error}")),
+        }
+    }
+}
+
+impl Group {
+    fn finish_block(&mut self) {
+        let last = self.commits.last().map_or(self.head.position, |commit| commit.position);
+        let full = std::mem::replace(&mut self.open, BlockBuilder::new(last.next()));
+        if full.is_empty() {
+            return;
+        }
+        let payload = full.finish(self.head.hash);
+        let first = self.head.position.next();
+        self.head = Head { position: last, hash: BlockHash::of(&payload) };
+        let frame = frame(&payload);
+        self.frames.extend_from_slice(&frame);
+        self.blocks.push((first, frame));
+    }
+}
