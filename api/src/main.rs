@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! The program `docket`.
+
+fn main() -> std::process::ExitCode {
+    docket_api::cli::main()
+}

@@ -25,7 +25,8 @@ use crate::{
     ticket::{SlaMetric, StatusCategory},
 };
 
-/// A whole desk as a desk file gives it. What a file leaves out is retired.
+/// A whole desk as a desk file gives it. A kind of part that the file does not mention is left as it is; of a kind that it
+/// mentions, what it leaves out is retired.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeskConfig {
@@ -87,6 +88,51 @@ pub struct Change {
 }
 
 impl DeskConfig {
+    /// Takes over, for every kind that the file does not mention, what the present desk has.
+    pub fn fill_from(&mut self, present: &Desk) {
+        let present = present.to_config();
+        macro_rules! fill {
+            ($($kind:ident),*) => {$(
+                if self.$kind.is_empty() {
+                    self.$kind = present.$kind;
+                }
+            )*};
+        }
+        fill!(name, statuses, queues, teams, agents, categories, fields, calendars, policies);
+    }
+
+    /// A desk that can work: the usual statuses and one queue. Somebody who has no desk file starts with it.
+    pub fn starter() -> Self {
+        let status = |key: &str, name: &str, category| StatusDefinition {
+            key: Key::from_name(key).into(),
+            name: name.into(),
+            customer_name: None,
+            category,
+            default: true,
+        };
+        Self {
+            name: "Help desk".into(),
+            statuses: vec![
+                status("new", "New", StatusCategory::New),
+                status("open", "Open", StatusCategory::Open),
+                status("waiting", "Waiting", StatusCategory::Waiting),
+                status("postponed", "Postponed", StatusCategory::Postponed),
+                status("proposed", "Solution proposed", StatusCategory::SolutionProposed),
+                status("resolved", "Resolved", StatusCategory::Resolved),
+                status("closed", "Closed", StatusCategory::Closed),
+            ],
+            queues: vec![QueueDefinition {
+                key: Key::from_name("inbox").into(),
+                name: "Inbox".into(),
+                team: None,
+                return_after: None,
+                return_calendar: None,
+                default: true,
+            }],
+            ..Self::default()
+        }
+    }
+
     /// Numbers the policies as they stand in the file, so that their order is part of what is compared and stored.
     pub fn number_policies(&mut self) {
         for (order, policy) in (1..).zip(&mut self.policies) {

@@ -304,9 +304,12 @@ fn set_status(ticket: &Ticket, wish: &StatusWish, desk: &Desk) -> Result<Vec<Tic
     if ticket.status == to { Ok(vec![]) } else { Ok(vec![change_status(ticket, to)]) }
 }
 
-/// The event of a change of status depends on what the two statuses mean.
 fn change_status(ticket: &Ticket, to: StatusRef) -> TicketEvent {
-    let from = ticket.status.clone();
+    status_event(ticket.status.clone(), to)
+}
+
+/// The event of a change of status: it depends on what the two statuses mean.
+pub fn status_event(from: StatusRef, to: StatusRef) -> TicketEvent {
     match (from.category, to.category) {
         // Another name for the same: nothing was resolved or closed again.
         (a, b) if a == b => StatusChanged { to, from }.into(),

@@ -6,7 +6,7 @@ mod event;
 mod state;
 
 pub use command::{Escalate, LogCall, Message, Note, Opening, StatusWish, TicketCommand, TimerCommand};
-pub use decide::{Context, decide};
+pub use decide::{Context, decide, status_event};
 pub use event::{
     AgentAssigned, AgentUnassigned, CallLogged, CallOutcome, CategoryChanged, Channel, Closed, Escalated,
     ExternalReference, FieldChanged, FieldValue, MessageReceived, MessageSent, NoteAdded, Priority, PriorityChanged,

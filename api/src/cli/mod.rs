@@ -1,0 +1,134 @@
+//! The command line. One-line errors that say what to do; exit code 0 only on success.
+#![allow(clippy::print_stdout, reason = "a command line answers on standard output")]
+
+mod desk;
+mod history;
+mod import;
+mod open;
+mod serve;
+mod token;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+/// Ticketing for support desks: every message, assignment and status is an immutable event; queues, SLA timers and reports
+/// are projections of the log.
+#[derive(Parser)]
+#[command(name = "docket", version, max_term_width = 110, after_help = "Try it: docket serve --demo")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub struct Global {
+    /// Directory that holds the desk
+    #[arg(long, global = true, value_name = "DIR", default_value = "./docket-data", env = "DOCKET_DATA")]
+    data: PathBuf,
+    /// Answer in JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve GraphQL over HTTP
+    #[command(after_help = "Example: docket serve --listen 127.0.0.1:8080\n         docket serve --demo")]
+    Serve(serve::ServeArgs),
+    /// Make the desk as a desk file says
+    #[command(after_help = "Example: docket apply examples/desks/small-shop.toml --dry-run")]
+    Apply(desk::ApplyArgs),
+    /// Print the present desk as a desk file
+    #[command(after_help = "Example: docket desk > desk.toml")]
+    Desk,
+    /// Turn another help desk's CSV history into events
+    #[command(
+        after_help = "Example: docket import --mapping examples/mappings/servicenow-incidents.toml incidents.csv.gz\nImporting again adds nothing; an interrupted import is run again."
+    )]
+    Import(import::ImportArgs),
+    /// Print the event log, in order
+    #[command(
+        after_help = "Example: docket replay --ticket INC0000047\n         docket replay --from 100 --to 200 --json"
+    )]
+    Replay(history::ReplayArgs),
+    /// Count what happened
+    #[command(
+        after_help = "Example: docket report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n\nPeriods are half-open over the instants at which things happened. Resolution times run from the opening; the last one in\nthe period counts. The median is the mean of the middle two when the count is even, p90 is the nearest rank. The backlog\nat an instant are the tickets opened and not closed then. Groups are credited as the ticket was at the time."
+    )]
+    Report(history::ReportArgs),
+    /// Walk the hash chain of the log; exit code 0 only when all of it is sound
+    #[command(after_help = "Example: docket verify\nReads the journals alone, also beside a running server.")]
+    Verify,
+    /// Build all views from the log anew and compare them with the snapshot's
+    #[command(after_help = "Example: docket rebuild --json")]
+    Rebuild,
+    /// Make, list and take back access tokens
+    #[command(subcommand, after_help = "Example: docket token create --role administrator --label \"my laptop\"")]
+    Token(token::TokenCommand),
+    /// Print the GraphQL schema
+    #[command(after_help = "Example: docket schema > schema.graphql")]
+    Schema,
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let global = &cli.global;
+    let done = match cli.command {
+        Command::Serve(args) => serve::serve(global, &args),
+        Command::Apply(args) => desk::apply(global, &args),
+        Command::Desk => desk::print(global),
+        Command::Import(args) => import::import(global, &args),
+        Command::Replay(args) => history::replay(global, &args),
+        Command::Report(args) => history::report(global, &args),
+        Command::Verify => history::verify(global),
+        Command::Rebuild => history::rebuild(global),
+        Command::Token(command) => token::run(global, &command),
+        Command::Schema => print(crate::graphql::sdl().trim_end()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain on one line, the outermost first.
+            let mut line = error.to_string();
+            for cause in error.chain().skip(1) {
+                let cause = cause.to_string();
+                if !line.contains(&cause) {
+                    line.push_str(": ");
+                    line.push_str(&cause);
+                }
+            }
+            let _ = writeln!(std::io::stderr(), "docket: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `docket replay | head` ends the reader first; that is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// A line on standard output.
+fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(())
+}
+
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(serde_json::to_string_pretty(value)?)
+}
+
+/// An instant given on the command line.
+fn instant(text: &str) -> Result<docket_core::time::Timestamp, String> {
+    docket_core::time::Timestamp::parse(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,179 @@
+//! `docket serve`.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use clap::Args;
+use docket_core::{access::Role, desk::DeskConfig};
+use docket_store::EventLog;
+use tokio::net::TcpListener;
+
+use super::{Global, open::Opened, print};
+use crate::{
+    clock::SystemClock,
+    demo,
+    engine::{Engine, Principal},
+    http,
+};
+
+/// Arguments of `docket serve`.
+#[derive(Args)]
+pub struct ServeArgs {
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// A lively desk of its own, in ./docket-demo unless --data says otherwise
+    #[arg(long)]
+    demo: bool,
+    /// With --demo: what its history is made from
+    #[arg(long, default_value_t = 1, requires = "demo")]
+    seed: u64,
+    /// What to log, for example `info` or `docket_store=debug`
+    #[arg(long, default_value = "info", env = "DOCKET_LOG")]
+    log: String,
+}
+
+/// How often the server looks whether a new snapshot is worth writing.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(300);
+/// Commits since the last snapshot that make one worth writing.
+const SNAPSHOT_COMMITS: u64 = 10_000;
+
+/// Serves until a signal comes.
+pub fn serve(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
+    start_logging(&args.log, global.json)?;
+    let dir = if args.demo && global.data == PathBuf::from("./docket-data") {
+        PathBuf::from("./docket-demo")
+    } else {
+        global.data.clone()
+    };
+    let mut opened = Opened::writable(&dir)?;
+    if args.demo {
+        opened.views = demo::fill(&opened.log, opened.views, args.seed, &SystemClock)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let views = runtime.block_on(run(&opened, args))?;
+    opened.save(&views);
+    opened.log.close();
+    match opened.log.poisoned() {
+        None => Ok(()),
+        Some(reason) => anyhow::bail!("the log took no more writes: {reason}"),
+    }
+}
+
+async fn run(opened: &Opened, args: &ServeArgs) -> anyhow::Result<docket_projections::Views> {
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}: name another address with --listen", args.listen))?;
+    let address = listener.local_addr()?;
+    let engine = opened.engine(Arc::new(SystemClock))?;
+    if engine.views().desk().desk().statuses.is_empty() {
+        engine.apply_desk(&Principal::local(), DeskConfig::starter(), false).await?;
+    }
+    greet(&engine, address, args).await?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "listening beyond this machine, without encryption: put a TLS proxy before it");
+    }
+    let timers = tokio::spawn(Arc::clone(&engine).run_timers());
+    let snapshots =
+        tokio::spawn(keep_snapshots(Arc::clone(&engine), opened.data.snapshots(), opened.data.log_id().to_owned()));
+    let traffic = args.demo.then(|| tokio::spawn(demo::traffic(Arc::clone(&engine), args.seed)));
+    tracing::info!(%address, position = %engine.views().position(), "serving");
+    let served = http::serve(listener, Arc::clone(&engine), signal()?).await;
+    engine.stop();
+    snapshots.abort();
+    if let Some(traffic) = traffic {
+        traffic.abort();
+    }
+    let _ = timers.await;
+    served?;
+    // What was acknowledged last is in the views before the last snapshot is taken.
+    let head = engine.log().head().position;
+    let views = match engine.views_at(head, Duration::from_secs(5)).await {
+        Ok(views) => views,
+        Err(_) => engine.views(),
+    };
+    tracing::info!(position = %views.position(), "stopped");
+    Ok(docket_projections::Views::clone(&views))
+}
+
+/// Says where to look and what to try.
+async fn greet(engine: &Arc<Engine>, address: SocketAddr, args: &ServeArgs) -> anyhow::Result<()> {
+    let views = engine.views();
+    print(format!(
+        "Docket {} serves {} tickets at http://{address}",
+        env!("CARGO_PKG_VERSION"),
+        views.tickets().len()
+    ))?;
+    let first_token = if args.demo {
+        let tokens = demo::tokens(engine).await?;
+        print("\nTokens to try, good for this demonstration:")?;
+        for (who, token) in &tokens {
+            print(format!("  {who:<14} {token}"))?;
+        }
+        tokens.into_iter().next().map(|(_, token)| token)
+    } else if views.people().tokens().next().is_none() {
+        let label = "made at the first start";
+        let (_, secret, _) = engine.issue_token(&Principal::local(), Role::Administrator, label, None).await?;
+        print("\nNobody has a token yet. This one is an administrator's and is shown this once:")?;
+        print(format!("  {secret}"))?;
+        Some(secret)
+    } else {
+        None
+    };
+    if let Some(token) = first_token {
+        print(format!("\nThe console:   http://{address}/graphiql#token={token}"))?;
+        print(format!(
+            "A first query: curl -s http://{address}/graphql -H 'authorization: Bearer {token}' -H 'content-type: application/json' \\\n    -d '{{\"query\":\"{{ queues {{ nodes {{ name counters {{ unfinished overdue }} }} }} }}\"}}'"
+        ))?;
+    }
+    print("Stop it with Ctrl-C.\n")
+}
+
+async fn keep_snapshots(engine: Arc<Engine>, dir: PathBuf, log_id: String) {
+    let mut saved = engine.views().position();
+    loop {
+        tokio::time::sleep(SNAPSHOT_EVERY).await;
+        let views = engine.views();
+        if views.position().get() < saved.get() + SNAPSHOT_COMMITS {
+            continue;
+        }
+        saved = views.position();
+        let (dir, log_id) = (dir.clone(), log_id.clone());
+        // The views that are written do not change any more; the live ones go on meanwhile.
+        let written =
+            tokio::task::spawn_blocking(move || docket_projections::snapshot::write(&dir, &log_id, &views)).await;
+        match written {
+            Ok(Ok(path)) => tracing::info!(path = %path.display(), "snapshot written"),
+            Ok(Err(error)) => tracing::warn!(%error, "no snapshot was written"),
+            Err(error) => tracing::warn!(%error, "no snapshot was written"),
+        }
+    }
+}
+
+/// Ends with the first SIGINT or SIGTERM; a second one ends the process at once.
+fn signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping; once more to stop at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(130);
+        });
+    })
+}
+
+fn start_logging(filter: &str, json: bool) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .with_context(|| format!("{filter:?} is no log filter: try info or docket_store=debug"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if json { builder.json().try_init() } else { builder.try_init() };
+    started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
+}

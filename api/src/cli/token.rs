@@ -1,0 +1,134 @@
+//! `docket token`.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+use docket_core::{
+    access::Role,
+    ids::{AgentKey, CustomerId, TokenId},
+    time::Timestamp,
+};
+use docket_store::DataDir;
+use serde_json::json;
+
+use super::{
+    Global, instant,
+    open::{Opened, views_read_only},
+    print, print_json,
+};
+use crate::{clock::SystemClock, engine::Principal};
+
+/// What can be done with tokens. While a server runs on the data directory, ask it: mutation `tokenCreate`.
+#[derive(Subcommand)]
+pub enum TokenCommand {
+    /// Make a token; its secret is shown this once
+    #[command(after_help = "Example: docket token create --role agent --agent ann --label \"Ann's phone\"")]
+    Create(CreateArgs),
+    /// List tokens, without their secrets
+    #[command(after_help = "Example: docket token list --json")]
+    List,
+    /// Take a token back
+    #[command(after_help = "Example: docket token revoke 01JD8Z6D5M3Q0T8Z7V9W2X4Y6A")]
+    Revoke {
+        /// Its id, as `list` shows it
+        id: TokenId,
+    },
+}
+
+/// Arguments of `docket token create`.
+#[derive(Args)]
+pub struct CreateArgs {
+    /// What its bearer is
+    #[arg(long, value_enum)]
+    role: RoleArg,
+    /// Key of the agent, for the role agent
+    #[arg(long, required_if_eq("role", "agent"))]
+    agent: Option<AgentKey>,
+    /// Id of the customer, for the role customer
+    #[arg(long, required_if_eq("role", "customer"))]
+    customer: Option<CustomerId>,
+    /// What it is for
+    #[arg(long, default_value = "made on the command line")]
+    label: String,
+    /// When it ends, RFC 3339; never when absent
+    #[arg(long, value_parser = instant)]
+    expires: Option<Timestamp>,
+}
+
+#[derive(ValueEnum, Clone, Copy)]
+enum RoleArg {
+    Administrator,
+    Agent,
+    Customer,
+    Auditor,
+}
+
+/// Runs a command.
+pub fn run(global: &Global, command: &TokenCommand) -> anyhow::Result<()> {
+    match command {
+        TokenCommand::Create(args) => create(global, args),
+        TokenCommand::List => list(global),
+        TokenCommand::Revoke { id } => {
+            let opened = Opened::writable(&global.data)?;
+            let engine = opened.engine(Arc::new(SystemClock))?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+            runtime.block_on(engine.revoke_token(&Principal::local(), *id))?;
+            opened.save(&engine.views());
+            opened.log.close();
+            print(format!("token {id} holds no longer"))
+        }
+    }
+}
+
+fn create(global: &Global, args: &CreateArgs) -> anyhow::Result<()> {
+    let role = match args.role {
+        RoleArg::Administrator => Role::Administrator,
+        RoleArg::Auditor => Role::Auditor,
+        RoleArg::Agent => Role::Agent(args.agent.clone().context("name the agent with --agent")?),
+        RoleArg::Customer => Role::Customer(args.customer.context("name the customer with --customer")?),
+    };
+    let opened = Opened::writable(&global.data)?;
+    let engine = opened.engine(Arc::new(SystemClock))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let issued = runtime.block_on(engine.issue_token(&Principal::local(), role, &args.label, args.expires));
+    opened.save(&engine.views());
+    opened.log.close();
+    let (id, secret, _) = issued?;
+    if global.json { print_json(&json!({ "id": id, "secret": secret })) } else { print(&secret) }
+}
+
+fn list(global: &Global) -> anyhow::Result<()> {
+    let views = views_read_only(&DataDir::open(&global.data)?)?;
+    if global.json {
+        let tokens: Vec<_> = views
+            .people()
+            .tokens()
+            .map(|token| {
+                json!({
+                    "id": token.id,
+                    "role": token.role,
+                    "label": token.label,
+                    "expires_at": token.expires_at.map(|at| at.to_string()),
+                    "revoked": token.revoked,
+                })
+            })
+            .collect();
+        return print_json(&tokens);
+    }
+    for token in views.people().tokens() {
+        let role = match &token.role {
+            Role::Administrator => "administrator".to_owned(),
+            Role::Auditor => "auditor".to_owned(),
+            Role::Agent(key) => format!("agent {key}"),
+            Role::Customer(id) => format!("customer {id}"),
+        };
+        let end = match (token.revoked, token.expires_at) {
+            (true, _) => "revoked".to_owned(),
+            (false, Some(end)) => format!("until {end}"),
+            (false, None) => "no end".to_owned(),
+        };
+        print(format!("{}  {role:<36} {end:<32} {}", token.id, token.label))?;
+    }
+    Ok(())
+}

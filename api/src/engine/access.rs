@@ -1,0 +1,186 @@
+//! Who may do what: one function decides for queries, mutations and subscriptions alike.
+
+use docket_core::{
+    access::Role,
+    event::Actor,
+    ids::{AgentKey, CustomerId, TokenId},
+};
+use sha2::{Digest, Sha256};
+
+/// Somebody who came in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Principal {
+    /// What they are.
+    pub role: Role,
+    /// What their token is called.
+    pub label: String,
+    /// Their token; none for the command line and embedding programs.
+    pub token: Option<TokenId>,
+}
+
+impl Principal {
+    /// Whoever can write to the data directory: the command line, or a program that embeds the engine.
+    pub fn local() -> Self {
+        Self { role: Role::Administrator, label: "local".into(), token: None }
+    }
+
+    /// How this principal appears in events.
+    pub fn actor(&self) -> Actor {
+        match &self.role {
+            Role::Administrator | Role::Auditor => Actor::Administrator(self.label.clone()),
+            Role::Agent(agent) => Actor::Agent(agent.clone()),
+            Role::Customer(customer) => Actor::Customer(*customer),
+        }
+    }
+
+    /// The agent, when it is one.
+    pub const fn agent(&self) -> Option<&AgentKey> {
+        match &self.role {
+            Role::Agent(agent) => Some(agent),
+            Role::Administrator | Role::Customer(_) | Role::Auditor => None,
+        }
+    }
+
+    /// The customer, when it is one.
+    pub const fn customer(&self) -> Option<CustomerId> {
+        match &self.role {
+            Role::Customer(customer) => Some(*customer),
+            Role::Administrator | Role::Agent(_) | Role::Auditor => None,
+        }
+    }
+}
+
+/// What somebody wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// See it.
+    Read,
+    /// See what is meant for the desk alone: notes, assignments, SLA clocks.
+    ReadInternal,
+    /// Write to the desk as the customer, or open a ticket for oneself.
+    Ask,
+    /// Work on it: answer, note, assign, change.
+    Work,
+    /// Configure the desk, make and revoke tokens.
+    Administer,
+}
+
+/// What it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// A ticket of this requester.
+    Ticket {
+        /// Who asked.
+        requester: Option<CustomerId>,
+    },
+    /// This customer.
+    Customer(CustomerId),
+    /// The parts of the desk that everybody may see: its name, queues, statuses, categories, fields.
+    Desk,
+    /// Counters of queues, timers, reports.
+    Figures,
+    /// The raw event log.
+    Log,
+    /// Tokens.
+    Tokens,
+}
+
+/// True when the principal may do it.
+pub fn can(principal: &Principal, action: Action, resource: Resource) -> bool {
+    match (&principal.role, action) {
+        (Role::Administrator, _) => true,
+        (Role::Auditor, Action::Read | Action::ReadInternal) => true,
+        (Role::Auditor, Action::Ask | Action::Work | Action::Administer) => false,
+        (Role::Agent(_), Action::Administer) => false,
+        // Agents work from tickets; the log also holds the history of tokens and of the configuration.
+        (Role::Agent(_), Action::Read | Action::ReadInternal | Action::Ask | Action::Work) => match resource {
+            Resource::Ticket { .. } | Resource::Customer(_) | Resource::Desk | Resource::Figures => true,
+            Resource::Log | Resource::Tokens => false,
+        },
+        (Role::Customer(_), Action::ReadInternal | Action::Work | Action::Administer) => false,
+        (Role::Customer(own), Action::Read | Action::Ask) => match resource {
+            Resource::Ticket { requester } => requester == Some(*own),
+            Resource::Customer(customer) => customer == *own,
+            Resource::Desk => true,
+            Resource::Figures | Resource::Log | Resource::Tokens => false,
+        },
+    }
+}
+
+/// The secret of a new token, `dkt_` and 64 hexadecimal digits of randomness, and what is stored of it.
+///
+/// # Errors
+/// When the machine gives no randomness.
+pub fn new_secret() -> Result<(String, String), getrandom::Error> {
+    let mut random = [0_u8; 32];
+    getrandom::fill(&mut random)?;
+    let secret = format!("dkt_{}", hex::encode(random));
+    let stored = secret_sha256(&secret);
+    Ok((secret, stored))
+}
+
+/// What is stored of a secret. It has 256 bits of randomness, so a plain hash withstands guessing.
+pub fn secret_sha256(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn principal(role: Role) -> Principal {
+        Principal { role, label: "test".into(), token: None }
+    }
+
+    #[test]
+    fn the_table_of_rights_is_this_one() {
+        let own = CustomerId::new(ulid::Ulid::from_parts(1, 1));
+        let other = CustomerId::new(ulid::Ulid::from_parts(2, 2));
+        let agent = principal(Role::Agent(AgentKey::try_new("ann").unwrap()));
+        let roles = [principal(Role::Administrator), agent, principal(Role::Customer(own)), principal(Role::Auditor)];
+        let actions = [Action::Read, Action::ReadInternal, Action::Ask, Action::Work, Action::Administer];
+        let resources = [
+            ("own ticket", Resource::Ticket { requester: Some(own) }),
+            ("other's ticket", Resource::Ticket { requester: Some(other) }),
+            ("nobody's ticket", Resource::Ticket { requester: None }),
+            ("own self", Resource::Customer(own)),
+            ("other customer", Resource::Customer(other)),
+            ("desk", Resource::Desk),
+            ("figures", Resource::Figures),
+            ("log", Resource::Log),
+            ("tokens", Resource::Tokens),
+        ];
+        // One letter for each action that is allowed, for administrator, agent, customer and auditor.
+        let expected = [
+            ["riawA", "riaw", "ra", "ri"],
+            ["riawA", "riaw", "", "ri"],
+            ["riawA", "riaw", "", "ri"],
+            ["riawA", "riaw", "ra", "ri"],
+            ["riawA", "riaw", "", "ri"],
+            ["riawA", "riaw", "ra", "ri"],
+            ["riawA", "riaw", "", "ri"],
+            ["riawA", "", "", "ri"],
+            ["riawA", "", "", "ri"],
+        ];
+        for ((name, resource), row) in resources.into_iter().zip(expected) {
+            for (role, expected) in roles.iter().zip(row) {
+                let allowed: String = actions
+                    .iter()
+                    .zip("riawA".chars())
+                    .filter(|(action, _)| can(role, **action, resource))
+                    .map(|(_, letter)| letter)
+                    .collect();
+                assert_eq!(allowed, expected, "{name} for {:?}", role.role);
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_differ_and_are_stored_as_hashes() {
+        let (one, stored) = new_secret().unwrap();
+        let (two, _) = new_secret().unwrap();
+        assert_ne!(one, two);
+        assert_eq!(secret_sha256(&one), stored);
+        assert!(!stored.contains(&one[4..20]));
+    }
+}

@@ -1,0 +1,57 @@
+//! What can go wrong with a command or query.
+
+use docket_core::{
+    ids::{Position, StreamId},
+    rejection::Rejection,
+};
+use docket_projections::ViewError;
+use docket_store::{AppendError, ContentError, ReadError};
+
+/// Why the engine did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A rule says no.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The principal may not do it.
+    #[error("you may not do this")]
+    Forbidden,
+    /// Somebody was faster, or the caller's version is old.
+    #[error("{stream} was changed meanwhile: it stands at position {actual}. Read it again and decide again")]
+    Conflict {
+        /// The stream.
+        stream: StreamId,
+        /// Its version now.
+        actual: Position,
+    },
+    /// The log takes no writes now.
+    #[error("nothing can be stored now: {0}")]
+    Unavailable(String),
+    /// The write is done; the views that the answer needs are not there yet.
+    #[error(transparent)]
+    Views(#[from] ViewError),
+    /// The log could not be read.
+    #[error("the log could not be read")]
+    Read(#[from] ReadError),
+    /// A long text could not be stored or read.
+    #[error("a stored text could not be used")]
+    Content(#[from] ContentError),
+    /// Something that is a mistake of this program.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<AppendError> for EngineError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Conflict { stream, actual, .. } => Self::Conflict { stream, actual },
+            AppendError::EventTooLarge { bytes, limit, .. } | AppendError::CommitTooLarge { bytes, limit } => {
+                Self::Rejected(Rejection::TooLong { field: "input", limit: limit as u64, actual: bytes as u64 })
+            }
+            AppendError::Poisoned { .. } | AppendError::Closed => Self::Unavailable(error.to_string()),
+            AppendError::Empty | AppendError::UnknownType { .. } | AppendError::Encode(_) | AppendError::Read(_) => {
+                Self::Internal(error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! The desk in GraphQL: queues, teams, agents, customers, statuses and the rest of the configuration.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, Error, ID, Object, SimpleObject};
+use docket_core::{
+    desk::{self, FieldType},
+    ids::{AgentKey, CategoryKey, CustomerId, Position, QueueKey, StatusKey, TeamKey},
+    ticket,
+};
+use docket_projections::Views;
+
+use super::{
+    Session,
+    relay::{connection, global_id},
+    scalars::{BigInt, DateTime, Duration},
+};
+use crate::engine::{Action, Resource};
+
+macro_rules! mirror {
+    ($(#[$doc:meta])* $name:ident = $core:ty { $($(#[$variant_doc:meta])* $variant:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl From<$core> for $name {
+            fn from(value: $core) -> Self {
+                match value { $(<$core>::$variant => Self::$variant,)* }
+            }
+        }
+
+        impl From<$name> for $core {
+            fn from(value: $name) -> Self {
+                match value { $($name::$variant => Self::$variant,)* }
+            }
+        }
+    };
+}
+
+mirror! {
+    /// How soon a ticket wants to be handled.
+    Priority = ticket::Priority {
+        /// Can wait.
+        Low,
+        /// The usual.
+        Normal,
+        /// Before the usual.
+        High,
+        /// At once.
+        Urgent,
+    }
+}
+mirror! {
+    /// The way by which customers and agents speak.
+    Channel = ticket::Channel {
+        /// E-mail.
+        Email,
+        /// A web form or portal.
+        Web,
+        /// Live chat.
+        Chat,
+        /// Telephone.
+        Phone,
+        /// A social network or messenger.
+        Social,
+        /// Another program.
+        Api,
+    }
+}
+mirror! {
+    /// What a status means, whatever the desk calls it.
+    StatusCategory = ticket::StatusCategory {
+        /// Nobody has looked at it yet.
+        New,
+        /// Being worked on.
+        Open,
+        /// Waiting for somebody outside the desk.
+        Waiting,
+        /// Put off on purpose.
+        Postponed,
+        /// A solution was proposed and not yet accepted.
+        SolutionProposed,
+        /// Solved; a further message reopens it.
+        Resolved,
+        /// Done with.
+        Closed,
+    }
+}
+mirror! {
+    /// What an SLA policy measures.
+    SlaMetric = ticket::SlaMetric {
+        /// From the opening to the first public answer of an agent.
+        FirstResponse,
+        /// From the opening to the resolution.
+        Resolution,
+    }
+}
+
+/// A status of the desk.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct Status {
+    /// Its key.
+    pub key: String,
+    /// What you read: customers may have another name for it than agents.
+    pub name: String,
+    /// What it means.
+    pub category: StatusCategory,
+}
+
+impl Status {
+    /// The status as this principal reads it.
+    pub fn of(session: &Session, key: &StatusKey, category: ticket::StatusCategory) -> Self {
+        let status = session.views.desk().desk().statuses.get(key).map(|status| &status.definition);
+        let name = status.map_or_else(
+            || key.to_string(),
+            |status| match (&status.customer_name, session.principal.customer()) {
+                (Some(name), Some(_)) => name.clone(),
+                (Some(_) | None, _) => status.name.clone(),
+            },
+        );
+        Self { key: key.to_string(), name, category: category.into() }
+    }
+}
+
+/// A queue that tickets wait in.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    pub views: Arc<Views>,
+    pub key: QueueKey,
+}
+
+#[Object]
+impl Queue {
+    /// Global id.
+    pub async fn id(&self) -> ID {
+        global_id("queue", &self.key)
+    }
+
+    /// Its key in desk files.
+    async fn key(&self) -> &str {
+        self.key.as_str()
+    }
+
+    /// What people read.
+    async fn name(&self) -> String {
+        self.definition().map_or_else(|| self.key.to_string(), |queue| queue.name.clone())
+    }
+
+    /// The team that works on it.
+    async fn team(&self) -> Option<Team> {
+        let key = self.definition()?.team.clone()?;
+        Some(Team { views: Arc::clone(&self.views), key })
+    }
+
+    /// An assigned ticket returns to the queue when its assignee does nothing for so long.
+    async fn return_after(&self) -> Option<Duration> {
+        Some(Duration { millis: self.definition()?.return_after?.millis() })
+    }
+
+    /// What it holds now. Null for customers.
+    async fn counters(&self, context: &Context<'_>) -> Result<Option<QueueCounters>, Error> {
+        let session = Session::of(context)?;
+        if !session.can(Action::Read, Resource::Figures) {
+            return Ok(None);
+        }
+        Ok(Some(QueueCounters::of(&self.views, &self.key, session.engine.now())))
+    }
+}
+
+impl Queue {
+    fn definition(&self) -> Option<&desk::QueueDefinition> {
+        self.views.desk().desk().queues.get(&self.key).map(|queue| &queue.definition)
+    }
+}
+
+/// What a queue holds. Every counter is that of one moment.
+#[derive(SimpleObject, Debug, Clone, PartialEq, Eq)]
+pub struct QueueCounters {
+    /// Tickets in all.
+    pub total: i32,
+    /// Neither resolved nor closed.
+    pub unfinished: i32,
+    /// Unfinished without an assignee.
+    pub unassigned: i32,
+    /// Past a deadline.
+    pub overdue: i32,
+    /// By the category of their status.
+    pub by_category: Vec<CategoryCount>,
+    /// When the oldest unfinished one was opened.
+    pub oldest_unfinished_at: Option<DateTime>,
+}
+
+/// Tickets whose status has a category.
+#[derive(SimpleObject, Debug, Clone, PartialEq, Eq)]
+pub struct CategoryCount {
+    /// The category.
+    pub category: StatusCategory,
+    /// How many.
+    pub count: i32,
+}
+
+impl QueueCounters {
+    /// The counters of a queue.
+    pub fn of(views: &Views, key: &QueueKey, now: docket_core::time::Timestamp) -> Self {
+        let counters = views.queue_counters(key, now);
+        let count = |count: u64| i32::try_from(count).unwrap_or(i32::MAX);
+        Self {
+            total: count(counters.total),
+            unfinished: count(counters.unfinished),
+            unassigned: count(counters.unassigned),
+            overdue: count(counters.overdue),
+            by_category: ticket::StatusCategory::ALL
+                .into_iter()
+                .zip(counters.by_category)
+                .map(|(category, n)| CategoryCount { category: category.into(), count: count(n) })
+                .collect(),
+            oldest_unfinished_at: counters.oldest_unfinished_at.map(DateTime),
+        }
+    }
+}
+
+/// A team of agents.
+#[derive(Debug, Clone)]
+pub struct Team {
+    pub views: Arc<Views>,
+    pub key: TeamKey,
+}
+
+#[Object]
+impl Team {
+    /// Global id.
+    pub async fn id(&self) -> ID {
+        global_id("team", &self.key)
+    }
+
+    /// Its key in desk files.
+    async fn key(&self) -> &str {
+        self.key.as_str()
+    }
+
+    /// What people read.
+    async fn name(&self) -> String {
+        let team = self.views.desk().desk().teams.get(&self.key);
+        team.map_or_else(|| self.key.to_string(), |team| team.definition.name.clone())
+    }
+}
+
+/// Somebody who works on tickets.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub views: Arc<Views>,
+    pub key: AgentKey,
+}
+
+#[Object]
+impl Agent {
+    /// Global id.
+    pub async fn id(&self) -> ID {
+        global_id("agent", &self.key)
+    }
+
+    /// The agent's key in desk files.
+    async fn key(&self) -> &str {
+        self.key.as_str()
+    }
+
+    /// What people read.
+    async fn name(&self) -> String {
+        let agent = self.views.desk().desk().agents.get(&self.key);
+        agent.map_or_else(|| self.key.to_string(), |agent| agent.definition.name.clone())
+    }
+
+    /// The teams that the agent belongs to.
+    async fn teams(&self) -> Vec<Team> {
+        let agent = self.views.desk().desk().agents.get(&self.key);
+        let keys = agent.map_or(&[][..], |agent| &agent.definition.teams);
+        keys.iter().map(|key| Team { views: Arc::clone(&self.views), key: key.clone() }).collect()
+    }
+}
+
+/// Somebody who writes to the desk.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    pub views: Arc<Views>,
+    pub id: CustomerId,
+}
+
+#[Object]
+impl Customer {
+    /// Global id.
+    pub async fn id(&self) -> ID {
+        global_id("customer", self.id)
+    }
+
+    /// Name, as people read it.
+    async fn name(&self) -> String {
+        self.views.people().customer(&self.id).map(|row| row.name.reveal().clone()).unwrap_or_default()
+    }
+
+    /// E-mail address, when known.
+    async fn email(&self) -> Option<String> {
+        self.views.people().customer(&self.id)?.email.as_ref().map(|email| email.reveal().clone())
+    }
+}
+
+/// What tickets are about.
+#[derive(Debug, Clone)]
+pub struct Category {
+    pub views: Arc<Views>,
+    pub key: CategoryKey,
+}
+
+#[Object]
+impl Category {
+    /// Global id.
+    pub async fn id(&self) -> ID {
+        global_id("category", &self.key)
+    }
+
+    /// Its key in desk files.
+    async fn key(&self) -> &str {
+        self.key.as_str()
+    }
+
+    /// What people read.
+    async fn name(&self) -> String {
+        let category = self.views.desk().desk().categories.get(&self.key);
+        category.map_or_else(|| self.key.to_string(), |category| category.definition.name.clone())
+    }
+
+    /// The category above.
+    async fn parent(&self) -> Option<Category> {
+        let key = self.views.desk().desk().categories.get(&self.key)?.definition.parent.clone()?;
+        Some(Self { views: Arc::clone(&self.views), key })
+    }
+}
+
+connection!(QueueConnection, QueueEdge, Queue, "queues");
+connection!(TeamConnection, TeamEdge, Team, "teams");
+connection!(AgentConnection, AgentEdge, Agent, "agents");
+connection!(CustomerConnection, CustomerEdge, Customer, "customers");
+connection!(CategoryConnection, CategoryEdge, Category, "categories");
+
+/// The configuration of the desk.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    pub views: Arc<Views>,
+}
+
+#[Object]
+impl Desk {
+    /// Its display name.
+    async fn name(&self) -> &str {
+        &self.views.desk().desk().name
+    }
+
+    /// Its statuses, in the usual order of a ticket's life.
+    async fn statuses(&self, context: &Context<'_>) -> Result<Vec<Status>, Error> {
+        let session = Session::of(context)?;
+        let desk = self.views.desk().desk();
+        let mut live: Vec<_> = desk.statuses.values().filter(|status| !status.retired).collect();
+        live.sort_by_key(|status| (status.definition.category, !status.definition.default));
+        Ok(live.iter().map(|s| Status::of(session, &s.definition.key, s.definition.category)).collect())
+    }
+
+    /// Its custom fields.
+    async fn fields(&self) -> Vec<FieldDefinition> {
+        let live = self.views.desk().desk().fields.values().filter(|field| !field.retired);
+        live.map(|field| FieldDefinition::from(&field.definition)).collect()
+    }
+
+    /// Its calendars.
+    async fn calendars(&self) -> Vec<Calendar> {
+        let live = self.views.desk().desk().calendars.values().filter(|calendar| !calendar.retired);
+        live.map(|calendar| Calendar::of(&calendar.definition, calendar.since)).collect()
+    }
+
+    /// Its SLA policies, in the order in which they are tried.
+    async fn policies(&self) -> Vec<Policy> {
+        let mut live: Vec<_> = self.views.desk().desk().policies.values().filter(|p| !p.retired).collect();
+        live.sort_by_key(|policy| (policy.definition.order, policy.definition.key.clone()));
+        live.into_iter().map(|policy| Policy::of(&policy.definition, policy.since)).collect()
+    }
+}
+
+mirror! {
+    /// Type of a custom field's values.
+    CustomFieldType = FieldType {
+        /// Free text.
+        Text,
+        /// A whole number.
+        Integer,
+        /// Yes or no.
+        Boolean,
+        /// A calendar date.
+        Date,
+        /// An instant.
+        Instant,
+        /// One of the options.
+        Choice,
+        /// Any of the options.
+        Choices,
+    }
+}
+
+/// A custom field.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct FieldDefinition {
+    /// Its key.
+    pub key: String,
+    /// What people read.
+    pub name: String,
+    /// Type of its values.
+    pub field_type: CustomFieldType,
+    /// What may be chosen.
+    pub options: Vec<String>,
+}
+
+impl From<&desk::FieldDefinition> for FieldDefinition {
+    fn from(field: &desk::FieldDefinition) -> Self {
+        Self {
+            key: field.key.to_string(),
+            name: field.name.clone(),
+            field_type: field.field_type.into(),
+            options: field.options.clone(),
+        }
+    }
+}
+
+/// A business calendar.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct Calendar {
+    /// Its key.
+    pub key: String,
+    /// What people read.
+    pub name: String,
+    /// IANA name of its time zone.
+    pub zone: String,
+    /// Days without work, `YYYY-MM-DD`.
+    pub holidays: Vec<String>,
+    /// Intervals of the week, such as `Monday 09:00-17:30`.
+    pub hours: Vec<String>,
+    /// Position of the commit that defined this version.
+    pub version: BigInt,
+}
+
+impl Calendar {
+    fn of(calendar: &desk::CalendarDefinition, since: Position) -> Self {
+        const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+        let days = DAYS.iter().zip(calendar.hours.days());
+        Self {
+            key: calendar.key.to_string(),
+            name: calendar.name.clone(),
+            zone: calendar.zone.clone(),
+            holidays: calendar.holidays.clone(),
+            hours: days.flat_map(|(day, hours)| hours.iter().map(move |h| format!("{day} {h}"))).collect(),
+            version: since.into(),
+        }
+    }
+}
+
+/// An SLA policy.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct Policy {
+    /// Its key.
+    pub key: String,
+    /// What people read.
+    pub name: String,
+    /// Policies of one track compete; tracks are measured side by side.
+    pub track: String,
+    /// Key of its calendar; null counts round the clock.
+    pub calendar: Option<String>,
+    /// Statuses, by key or category, in which the resolution clock stands.
+    pub pause: Vec<String>,
+    /// What it promises.
+    pub targets: Vec<PolicyTarget>,
+    /// Position of the commit that defined this version.
+    pub version: BigInt,
+}
+
+/// A promise of a policy.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct PolicyTarget {
+    /// What is measured.
+    pub metric: SlaMetric,
+    /// For tickets of this priority.
+    pub priority: Priority,
+    /// How long it may take.
+    pub target: Duration,
+}
+
+impl Policy {
+    fn of(policy: &desk::PolicyDefinition, since: Position) -> Self {
+        let targets = ticket::SlaMetric::ALL.into_iter().flat_map(|metric| {
+            ticket::Priority::ALL.into_iter().filter_map(move |priority| {
+                let target = policy.targets(metric).of(priority)?;
+                Some(PolicyTarget {
+                    metric: metric.into(),
+                    priority: priority.into(),
+                    target: Duration { millis: target.0.millis() },
+                })
+            })
+        });
+        Self {
+            key: policy.key.to_string(),
+            name: policy.name.clone(),
+            track: policy.track.to_string(),
+            calendar: policy.calendar.as_ref().map(ToString::to_string),
+            pause: policy.pause.iter().map(ToString::to_string).collect(),
+            targets: targets.collect(),
+            version: since.into(),
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! What can be asked.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, Error, ID, Interface, Object, SimpleObject};
+use docket_core::{
+    access::Role,
+    ids::{AgentKey, CategoryKey, CommitId, CustomerId, Position, QueueKey, TeamKey, TicketId},
+    ticket::{ExternalReference, TimerCommand},
+};
+use docket_projections::ReportPeriod;
+
+use super::{
+    Session,
+    desk::{
+        Agent, AgentConnection, Category, CategoryConnection, Customer, CustomerConnection, Desk, Queue,
+        QueueConnection, SlaMetric, Team, TeamConnection,
+    },
+    error::{bad_input, top_level},
+    log::{self, Commit, CommitConnection},
+    relay::{MAX_PAGE, Paging, local_id},
+    report::Report,
+    scalars::{BigInt, DateTime},
+    ticket::{self, Ticket, TicketConnection, TicketFilter, TicketOrder, page_size},
+};
+use crate::engine::{Action, Resource};
+
+/// Anything that has a global id.
+#[derive(Interface, Debug, Clone)]
+#[graphql(field(name = "id", ty = "ID", desc = "Global id."))]
+pub enum Node {
+    /// A ticket.
+    Ticket(Ticket),
+    /// A queue.
+    Queue(Queue),
+    /// A team.
+    Team(Team),
+    /// An agent.
+    Agent(Agent),
+    /// A customer.
+    Customer(Customer),
+    /// A category.
+    Category(Category),
+    /// A commit of the log.
+    Commit(Commit),
+}
+
+/// What the bearer of a token is.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleName {
+    /// Configures the desk, makes tokens, and may do everything that an agent may.
+    Administrator,
+    /// Works on tickets.
+    Agent,
+    /// Sees and writes to the own tickets.
+    Customer,
+    /// Reads everything, changes nothing.
+    Auditor,
+}
+
+/// Whoever asks.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct Viewer {
+    /// What they are.
+    pub role: RoleName,
+    /// What their token is called.
+    pub label: String,
+    /// The agent, when it is one.
+    pub agent: Option<Agent>,
+    /// The customer, when it is one.
+    pub customer: Option<Customer>,
+}
+
+/// What a timer will do.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimerKind {
+    /// Say that a deadline comes near.
+    SlaWarning,
+    /// Say that a deadline passed.
+    SlaBreach,
+    /// Raise the ticket to a higher level.
+    Escalation,
+    /// Take the ticket from an assignee who does not pick it up.
+    ReturnToQueue,
+}
+
+/// Something that comes due.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct Timer {
+    /// When.
+    pub at: DateTime,
+    /// What happens then.
+    pub kind: TimerKind,
+    /// The ticket.
+    pub ticket: Ticket,
+    /// The track, for service levels.
+    pub track: Option<String>,
+    /// The metric, for service levels.
+    pub metric: Option<SlaMetric>,
+    /// The deadline that it belongs to.
+    pub due_at: DateTime,
+}
+
+/// How the server stands.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct ServerStatus {
+    /// Version of the program.
+    pub version: &'static str,
+    /// The moment that this answer sees.
+    pub position: BigInt,
+    /// Events folded into it.
+    pub events: BigInt,
+    /// The present instant by the server's clock.
+    pub now: DateTime,
+    /// The log takes writes.
+    pub writable: bool,
+}
+
+/// The queries.
+pub struct Query;
+
+#[Object]
+impl Query {
+    /// Whoever asks.
+    async fn viewer(&self, context: &Context<'_>) -> Result<Viewer, Error> {
+        let session = Session::of(context)?;
+        let views = || Arc::clone(&session.views);
+        let role = match &session.principal.role {
+            Role::Administrator => RoleName::Administrator,
+            Role::Agent(_) => RoleName::Agent,
+            Role::Customer(_) => RoleName::Customer,
+            Role::Auditor => RoleName::Auditor,
+        };
+        Ok(Viewer {
+            role,
+            label: session.principal.label.clone(),
+            agent: session.principal.agent().map(|key| Agent { views: views(), key: key.clone() }),
+            customer: session.principal.customer().map(|id| Customer { views: views(), id }),
+        })
+    }
+
+    /// How the server stands.
+    async fn server_status(&self, context: &Context<'_>) -> Result<ServerStatus, Error> {
+        let session = Session::of(context)?;
+        Ok(ServerStatus {
+            version: env!("CARGO_PKG_VERSION"),
+            position: session.views.position().into(),
+            events: BigInt(session.views.events()),
+            now: session.engine.now().into(),
+            writable: session.engine.log().poisoned().is_none(),
+        })
+    }
+
+    /// The thing with this global id; null when there is none, or none for you.
+    async fn node(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "A global id.")] id: ID,
+    ) -> Result<Option<Node>, Error> {
+        find(Session::of(context)?, &id)
+    }
+
+    /// The things with these global ids, in their order; null where there is none. At most 100.
+    #[graphql(complexity = "ids.len().clamp(1, 100) * child_complexity")]
+    async fn nodes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Global ids.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>, Error> {
+        if ids.len() > MAX_PAGE {
+            return Err(bad_input(format!("ask for at most {MAX_PAGE} ids at once")));
+        }
+        let session = Session::of(context)?;
+        ids.iter().map(|id| find(session, id)).collect()
+    }
+
+    /// A ticket by its id; null when there is none, or none for you.
+    async fn ticket(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Id of the ticket.")] id: ID,
+    ) -> Result<Option<Ticket>, Error> {
+        let session = Session::of(context)?;
+        Ok(local_id::<TicketId>("ticket", &id).and_then(|id| ticket_by_id(session, id)))
+    }
+
+    /// A ticket by its number; null when there is none, or none for you.
+    async fn ticket_by_number(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Number of the ticket.")] number: i32,
+    ) -> Result<Option<Ticket>, Error> {
+        let session = Session::of(context)?;
+        let row = u32::try_from(number).ok().and_then(|number| session.views.tickets().by_number(number));
+        Ok(row.and_then(|row| ticket_by_id(session, row.id)))
+    }
+
+    /// A ticket by its name in another system; null when there is none, or none for you.
+    async fn ticket_by_reference(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The other system, for example `servicenow`.")] source: String,
+        #[graphql(desc = "The name there, for example `INC0000047`.")] key: String,
+    ) -> Result<Option<Ticket>, Error> {
+        let session = Session::of(context)?;
+        let row = session.views.tickets().by_external(&ExternalReference { source, key });
+        Ok(row.and_then(|row| ticket_by_id(session, row.id)))
+    }
+
+    /// Tickets that you may see.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    #[allow(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    async fn tickets(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which ones; all when absent.")] filter: Option<TicketFilter>,
+        #[graphql(desc = "By what they are ordered; by number when absent.")] order_by: Option<TicketOrder>,
+        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Option<TicketConnection>, Error> {
+        let paging = Paging::new(first, after, last, before)?;
+        ticket::page(Session::of(context)?, filter.as_ref(), order_by, &paging).map(Some)
+    }
+
+    /// A queue by its id.
+    async fn queue(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Id of the queue.")] id: ID,
+    ) -> Result<Option<Queue>, Error> {
+        Ok(match find(Session::of(context)?, &id)? {
+            Some(Node::Queue(queue)) => Some(queue),
+            _ => None,
+        })
+    }
+
+    /// The queues of the desk.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    async fn queues(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Option<QueueConnection>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Desk)?;
+        let live = session.views.desk().desk().queues.iter().filter(|(_, queue)| !queue.retired);
+        let list =
+            live.map(|(key, _)| (key.to_string(), Queue { views: Arc::clone(&session.views), key: key.clone() }));
+        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+    }
+
+    /// The teams of the desk.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    async fn teams(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Option<TeamConnection>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Figures)?;
+        let live = session.views.desk().desk().teams.iter().filter(|(_, team)| !team.retired);
+        let list = live.map(|(key, _)| (key.to_string(), Team { views: Arc::clone(&session.views), key: key.clone() }));
+        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+    }
+
+    /// The agents of the desk.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    async fn agents(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Option<AgentConnection>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Figures)?;
+        let live = session.views.desk().desk().agents.iter().filter(|(_, agent)| !agent.retired);
+        let list =
+            live.map(|(key, _)| (key.to_string(), Agent { views: Arc::clone(&session.views), key: key.clone() }));
+        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+    }
+
+    /// The customers of the desk.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    async fn customers(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Option<CustomerConnection>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Figures)?;
+        let all = session.views.people().customers();
+        let list = all.map(|row| (row.id.to_string(), Customer { views: Arc::clone(&session.views), id: row.id }));
+        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+    }
+
+    /// What tickets are about.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    async fn categories(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Option<CategoryConnection>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Desk)?;
+        let live = session.views.desk().desk().categories.iter().filter(|(_, category)| !category.retired);
+        let list =
+            live.map(|(key, _)| (key.to_string(), Category { views: Arc::clone(&session.views), key: key.clone() }));
+        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+    }
+
+    /// The configuration of the desk.
+    async fn desk(&self, context: &Context<'_>) -> Result<Option<Desk>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Desk)?;
+        Ok(Some(Desk { views: Arc::clone(&session.views) }))
+    }
+
+    /// What comes due before an instant, earliest first; of at most 100 tickets.
+    #[graphql(complexity = "page_size(first, None) * child_complexity")]
+    async fn timers(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The instant.")] due_before: DateTime,
+        #[graphql(desc = "Of so many tickets; 20 when absent, at most 100.")] first: Option<i32>,
+    ) -> Result<Option<Vec<Timer>>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Figures)?;
+        let limit = Paging::new(first, None, None, None)?.limit;
+        let due = session.views.due(due_before.0.plus_millis(-1), limit);
+        let timers = due.into_iter().map(|entry| {
+            let (kind, track, metric, due_at) = match entry.command {
+                TimerCommand::Warn { track, metric, due_at } => {
+                    (TimerKind::SlaWarning, Some(track), Some(metric), due_at)
+                }
+                TimerCommand::Breach { track, metric, due_at } => {
+                    (TimerKind::SlaBreach, Some(track), Some(metric), due_at)
+                }
+                TimerCommand::Escalate { track, metric, due_at, .. } => {
+                    (TimerKind::Escalation, Some(track), Some(metric), due_at)
+                }
+                TimerCommand::ReturnToQueue { due_at } => (TimerKind::ReturnToQueue, None, None, due_at),
+            };
+            Timer {
+                at: entry.at.into(),
+                kind,
+                ticket: Ticket { views: Arc::clone(&session.views), number: entry.number },
+                track: track.map(|track| track.to_string()),
+                metric: metric.map(SlaMetric::from),
+                due_at: due_at.into(),
+            }
+        });
+        Ok(Some(timers.collect()))
+    }
+
+    /// What happened in a period, `[from, to)`, counted.
+    #[graphql(complexity = "500 + child_complexity")]
+    async fn report(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Start of the period; the beginning when absent.")] from: Option<DateTime>,
+        #[graphql(desc = "End of the period, not part of it; the end when absent.")] to: Option<DateTime>,
+        #[graphql(desc = "Instants at which the backlog is counted; now when absent, at most 100.")] backlog_at: Option<
+            Vec<DateTime>,
+        >,
+    ) -> Result<Option<Report>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Figures)?;
+        let instants: Vec<_> = match backlog_at {
+            None => vec![session.engine.now()],
+            Some(instants) if instants.len() > MAX_PAGE => {
+                return Err(bad_input(format!("ask for at most {MAX_PAGE} instants at once")));
+            }
+            Some(instants) => instants.into_iter().map(|at| at.0).collect(),
+        };
+        let period = ReportPeriod { from: from.map(|at| at.0), to: to.map(|at| at.0) };
+        let views = Arc::clone(&session.views);
+        let report = tokio::task::spawn_blocking(move || views.report(period, &instants)).await;
+        Ok(Some(report.map_err(|_| super::error::internal())?.into()))
+    }
+
+    /// The raw event log; cursors are positions. For administrators and auditors.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    async fn log(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this position.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this position.")] before: Option<String>,
+    ) -> Result<Option<CommitConnection>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Log)?;
+        log::page(session, &Paging::new(first, after, last, before)?).map(Some)
+    }
+}
+
+/// The ticket, when the session may see it.
+pub fn ticket_by_id(session: &Session, id: TicketId) -> Option<Ticket> {
+    let row = session.views.tickets().by_id(&id)?;
+    let resource = Resource::Ticket { requester: row.requester };
+    session.can(Action::Read, resource).then(|| Ticket { views: Arc::clone(&session.views), number: row.number })
+}
+
+fn find(session: &Session, id: &ID) -> Result<Option<Node>, Error> {
+    let views = || Arc::clone(&session.views);
+    let desk = session.views.desk().desk();
+    if let Some(id) = local_id::<TicketId>("ticket", id) {
+        return Ok(ticket_by_id(session, id).map(Node::Ticket));
+    }
+    if let Some(key) = local_id::<QueueKey>("queue", id) {
+        let seen = desk.queues.contains_key(&key) && session.can(Action::Read, Resource::Desk);
+        return Ok(seen.then(|| Node::Queue(Queue { views: views(), key })));
+    }
+    if let Some(key) = local_id::<TeamKey>("team", id) {
+        let seen = desk.teams.contains_key(&key) && session.can(Action::Read, Resource::Figures);
+        return Ok(seen.then(|| Node::Team(Team { views: views(), key })));
+    }
+    if let Some(key) = local_id::<AgentKey>("agent", id) {
+        let seen = desk.agents.contains_key(&key) && session.can(Action::Read, Resource::Figures);
+        return Ok(seen.then(|| Node::Agent(Agent { views: views(), key })));
+    }
+    if let Some(key) = local_id::<CategoryKey>("category", id) {
+        let seen = desk.categories.contains_key(&key) && session.can(Action::Read, Resource::Desk);
+        return Ok(seen.then(|| Node::Category(Category { views: views(), key })));
+    }
+    if let Some(id) = local_id::<CustomerId>("customer", id) {
+        let seen = session.views.people().customer(&id).is_some();
+        let seen = seen && session.can(Action::Read, Resource::Customer(id));
+        return Ok(seen.then(|| Node::Customer(Customer { views: views(), id })));
+    }
+    if let Some(id) = local_id::<CommitId>("commit", id)
+        && session.can(Action::Read, Resource::Log)
+    {
+        let log = session.engine.log();
+        let found = log.find(id).map_err(|error| top_level(&error.into()))?;
+        let Some(position) = found.filter(|position| *position <= session.views.position()) else { return Ok(None) };
+        let commits = log.read_all(Position::new(position.get() - 1), 1);
+        let commits = commits.map_err(|error| top_level(&error.into()))?;
+        return Ok(commits.into_iter().next().map(|commit| Node::Commit(Commit { commit })));
+    }
+    Ok(None)
+}

@@ -1,0 +1,227 @@
+//! What can be watched. Every event carries its position; given back as `after`, it resumes there: each commit once, in
+//! order, nothing left out.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use async_graphql::{Context, Error, ID, SimpleObject, Subscription as Subscriptions};
+use docket_core::ids::{Position, QueueKey, StreamId, TicketId};
+use docket_store::Follower;
+use futures_util::Stream;
+
+use super::{
+    Session,
+    desk::{Queue, QueueCounters},
+    error::{bad_input, code, coded, internal},
+    log::Commit,
+    query::ticket_by_id,
+    relay::local_id,
+    scalars::BigInt,
+    ticket::Ticket,
+    timeline::{TimelineEntry, entries},
+};
+use crate::engine::{Action, Resource};
+
+/// Something happened to a ticket.
+#[derive(SimpleObject)]
+pub struct TicketUpdate {
+    /// Position of the commit: resume after it.
+    pub position: BigInt,
+    /// The ticket, as it is now.
+    pub ticket: Ticket,
+    /// What happened, as far as you may see it; never empty.
+    pub entries: Vec<TimelineEntry>,
+}
+
+/// A queue's counters changed.
+#[derive(SimpleObject)]
+pub struct QueueUpdate {
+    /// The moment of the counters.
+    pub position: BigInt,
+    /// The queue.
+    pub queue: Queue,
+    /// What it holds.
+    pub counters: QueueCounters,
+}
+
+/// A commit was stored.
+#[derive(SimpleObject)]
+pub struct LogUpdate {
+    /// Its position: resume after it.
+    pub position: BigInt,
+    /// The commit.
+    pub commit: Commit,
+}
+
+/// The subscriptions.
+pub struct Subscription;
+
+#[Subscriptions]
+impl Subscription {
+    /// What happens to a ticket, from after a position; from now on when there is none.
+    async fn ticket_updated(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Id of the ticket.")] id: ID,
+        #[graphql(desc = "Start after this position.")] after: Option<BigInt>,
+    ) -> Result<impl Stream<Item = Result<TicketUpdate, Error>> + use<>, Error> {
+        let session = Session::of(context)?.clone();
+        let unknown = || bad_input("there is no ticket with this id");
+        let ticket = local_id::<TicketId>("ticket", &id).ok_or_else(unknown)?;
+        ticket_by_id(&session, ticket).ok_or_else(unknown)?;
+        let after = start(&session, after)?;
+        let feed = Feed::new(&session, after);
+        Ok(futures_util::stream::unfold(feed, move |mut feed| async move {
+            loop {
+                let commit = match feed.next().await? {
+                    Ok(commit) => commit,
+                    Err(error) => return Some((Err(error), feed.finish())),
+                };
+                if commit.stream != StreamId::Ticket(ticket) {
+                    continue;
+                }
+                let now = feed.session.clone();
+                // The right may be gone since the last event.
+                let Some(ticket) = ticket_by_id(&now, ticket) else {
+                    return Some((Err(forbidden()), feed.finish()));
+                };
+                let entries: Vec<_> =
+                    entries(&now, std::slice::from_ref(&commit)).into_iter().map(|(_, entry)| entry).collect();
+                if !entries.is_empty() {
+                    return Some((Ok(TicketUpdate { position: commit.position.into(), ticket, entries }), feed));
+                }
+            }
+        }))
+    }
+
+    /// A queue's counters: at once, and then whenever they change.
+    async fn queue_updated(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Id of the queue.")] id: ID,
+    ) -> Result<impl Stream<Item = Result<QueueUpdate, Error>> + use<>, Error> {
+        let session = Session::of(context)?.clone();
+        session.need(Action::Read, Resource::Figures)?;
+        let unknown = || bad_input("there is no queue with this id");
+        let key = local_id::<QueueKey>("queue", &id).ok_or_else(unknown)?;
+        if !session.views.desk().desk().queues.contains_key(&key) {
+            return Err(unknown());
+        }
+        let moved = session.engine.live_views().watch();
+        let stopping = session.engine.stopping();
+        let state = (session, moved, stopping, None::<QueueCounters>, false);
+        Ok(futures_util::stream::unfold(state, move |(session, mut moved, mut stopping, shown, ended)| {
+            let key = key.clone();
+            async move {
+                if ended {
+                    return None;
+                }
+                loop {
+                    if !session.engine.still_valid(&session.principal) {
+                        return Some((Err(forbidden()), (session, moved, stopping, shown, true)));
+                    }
+                    moved.borrow_and_update();
+                    let views = session.engine.views();
+                    let counters = QueueCounters::of(&views, &key, session.engine.now());
+                    if shown.as_ref() != Some(&counters) {
+                        let update = QueueUpdate {
+                            position: views.position().into(),
+                            queue: Queue { views, key: key.clone() },
+                            counters: counters.clone(),
+                        };
+                        return Some((Ok(update), (session, moved, stopping, Some(counters), false)));
+                    }
+                    tokio::select! {
+                        changed = moved.changed() => if changed.is_err() { return None },
+                        _ = stopping.changed() => return None,
+                    }
+                }
+            }
+        }))
+    }
+
+    /// The log, from after a position; from now on when there is none. For administrators and auditors.
+    async fn log_appended(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Start after this position; 0 starts at the beginning.")] after: Option<BigInt>,
+    ) -> Result<impl Stream<Item = Result<LogUpdate, Error>> + use<>, Error> {
+        let session = Session::of(context)?.clone();
+        session.need(Action::Read, Resource::Log)?;
+        let after = start(&session, after)?;
+        let feed = Feed::new(&session, after);
+        Ok(futures_util::stream::unfold(feed, |mut feed| async move {
+            Some(match feed.next().await? {
+                Ok(commit) => (Ok(LogUpdate { position: commit.position.into(), commit: Commit { commit } }), feed),
+                Err(error) => (Err(error), feed.finish()),
+            })
+        }))
+    }
+}
+
+fn start(session: &Session, after: Option<BigInt>) -> Result<Position, Error> {
+    let head = session.engine.views().position();
+    match after {
+        None => Ok(head),
+        Some(after) if Position::from(after) <= head => Ok(after.into()),
+        Some(_) => Err(bad_input(format!("the log ends at {head}: there is nothing after a later position yet"))),
+    }
+}
+
+fn forbidden() -> Error {
+    coded(code::FORBIDDEN, "you may not watch this any more".into())
+}
+
+/// The commits of the log one by one, each shown once the views show it too, for as long as the token holds.
+struct Feed {
+    session: Session,
+    follower: Follower,
+    waiting: VecDeque<Arc<docket_core::event::Commit>>,
+    stopping: tokio::sync::watch::Receiver<bool>,
+    finished: bool,
+}
+
+impl Feed {
+    fn new(session: &Session, after: Position) -> Self {
+        Self {
+            follower: session.engine.follow(after),
+            stopping: session.engine.stopping(),
+            session: session.clone(),
+            waiting: VecDeque::new(),
+            finished: false,
+        }
+    }
+
+    /// Nothing follows an error.
+    fn finish(mut self) -> Self {
+        self.finished = true;
+        self
+    }
+
+    async fn next(&mut self) -> Option<Result<Arc<docket_core::event::Commit>, Error>> {
+        if self.finished {
+            return None;
+        }
+        while self.waiting.is_empty() {
+            tokio::select! {
+                commits = self.follower.next() => match commits {
+                    Ok(Some(commits)) => self.waiting.extend(commits),
+                    Ok(None) => return None,
+                    Err(error) => {
+                        tracing::error!(%error, "a subscription could not read the log");
+                        return Some(Err(internal()));
+                    }
+                },
+                _ = self.stopping.changed() => return None,
+            }
+        }
+        let commit = self.waiting.pop_front()?;
+        match self.session.engine.live_views().at_least(commit.position).await {
+            Ok(views) => self.session.views = views,
+            Err(_) => return None,
+        }
+        if !self.session.engine.still_valid(&self.session.principal) {
+            return Some(Err(forbidden()));
+        }
+        Some(Ok(commit))
+    }
+}

@@ -1,0 +1,467 @@
+//! Tickets in GraphQL.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, Error, ID, InputObject, Object, SimpleObject};
+use docket_core::{
+    event::Event,
+    ids::{AgentKey, CategoryKey, CustomerId, QueueKey, StatusKey, TeamKey},
+    sla::{Clock, ClockState},
+    ticket::TicketEvent,
+};
+use docket_projections::{Direction, Order, PageRequest, TicketFilter as CoreFilter, TicketRow, Views};
+
+use super::{
+    Session,
+    desk::{Agent, Category, Channel, Customer, Priority, Queue, SlaMetric, Status, StatusCategory, Team},
+    error::{bad_input, internal, top_level},
+    relay::{Paging, Slice, connection, global_id, local_id},
+    scalars::{BigInt, DateTime, Duration},
+    timeline::{TimelineConnection, entries},
+};
+use crate::engine::{Action, Resource};
+
+/// A ticket. What is internal to the desk is null or empty for customers.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    pub views: Arc<Views>,
+    pub number: u32,
+}
+
+connection!(TicketConnection, TicketEdge, Ticket, "tickets");
+
+/// A ticket's name in another system.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct ExternalReference {
+    /// The other system.
+    pub source: String,
+    /// The name there.
+    pub key: String,
+}
+
+/// The value of a custom field.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct FieldValue {
+    /// Key of the field.
+    pub field: String,
+    /// Its value as text.
+    pub value: String,
+}
+
+/// What an SLA clock does.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlaClockState {
+    /// It counts.
+    Running,
+    /// It stands.
+    Paused,
+    /// What it waited for happened.
+    Fulfilled,
+    /// What it waited for cannot happen any more.
+    Cancelled,
+}
+
+/// One measurement of one metric.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct SlaClock {
+    /// The track.
+    pub track: String,
+    /// The policy that is pinned for the track.
+    pub policy: Option<String>,
+    /// What it measures.
+    pub metric: SlaMetric,
+    /// Number among the clocks of the same metric, from 1.
+    pub instance: i32,
+    /// How long it may take.
+    pub target: Duration,
+    /// What it does.
+    pub state: SlaClockState,
+    /// Since when it does so.
+    pub state_since: DateTime,
+    /// The deadline; null while it stands with time left.
+    pub due_at: Option<DateTime>,
+    /// Fulfilled in time; null while it is not fulfilled.
+    pub met: Option<bool>,
+    /// The breach is on record.
+    pub breached: bool,
+}
+
+impl SlaClock {
+    fn of(clock: &Clock, row: &TicketRow) -> Self {
+        let (state, since) = match clock.state {
+            ClockState::Running(at) => (SlaClockState::Running, at),
+            ClockState::Paused(at) => (SlaClockState::Paused, at),
+            ClockState::Fulfilled(at) => (SlaClockState::Fulfilled, at),
+            ClockState::Cancelled(at) => (SlaClockState::Cancelled, at),
+        };
+        let pin = row.clocks.pins.iter().find(|pin| pin.track == clock.track);
+        Self {
+            track: clock.track.to_string(),
+            policy: pin.and_then(|pin| pin.policy.as_ref()).map(ToString::to_string),
+            metric: clock.metric.into(),
+            instance: i32::try_from(clock.instance).unwrap_or(i32::MAX),
+            target: Duration { millis: clock.target.millis() },
+            state,
+            state_since: since.into(),
+            due_at: clock.due_at.map(DateTime),
+            met: clock.met(),
+            breached: clock.breached,
+        }
+    }
+}
+
+#[Object]
+impl Ticket {
+    /// Global id.
+    pub async fn id(&self) -> Result<ID, Error> {
+        Ok(global_id("ticket", self.row()?.id))
+    }
+
+    /// Its number: consecutive, the same on every replica and in every rebuild.
+    async fn number(&self) -> i32 {
+        i32::try_from(self.number).unwrap_or(i32::MAX)
+    }
+
+    /// What it is about, in a line.
+    async fn subject(&self) -> Result<String, Error> {
+        Ok(self.row()?.subject.reveal().clone())
+    }
+
+    /// Its status.
+    async fn status(&self, context: &Context<'_>) -> Result<Status, Error> {
+        let row = self.row()?;
+        let key = self.views.tickets().statuses.name(row.status).ok_or_else(internal)?;
+        Ok(Status::of(Session::of(context)?, key, row.status_category))
+    }
+
+    /// Its priority.
+    async fn priority(&self) -> Result<Priority, Error> {
+        Ok(self.row()?.priority.into())
+    }
+
+    /// How it came in.
+    async fn channel(&self) -> Result<Channel, Error> {
+        Ok(self.row()?.channel.into())
+    }
+
+    /// The queue that it waits in.
+    async fn queue(&self) -> Result<Queue, Error> {
+        let key = self.views.tickets().queues.name(self.row()?.queue).ok_or_else(internal)?.clone();
+        Ok(Queue { views: Arc::clone(&self.views), key })
+    }
+
+    /// Who works on it. Null for customers.
+    async fn agent(&self, context: &Context<'_>) -> Result<Option<Agent>, Error> {
+        if !self.internal(context)? {
+            return Ok(None);
+        }
+        let key = self.row()?.agent.and_then(|agent| self.views.tickets().agents.name(agent)).cloned();
+        Ok(key.map(|key| Agent { views: Arc::clone(&self.views), key }))
+    }
+
+    /// The team that is responsible. Null for customers.
+    async fn team(&self, context: &Context<'_>) -> Result<Option<Team>, Error> {
+        if !self.internal(context)? {
+            return Ok(None);
+        }
+        let key = self.row()?.team.and_then(|team| self.views.tickets().teams.name(team)).cloned();
+        Ok(key.map(|key| Team { views: Arc::clone(&self.views), key }))
+    }
+
+    /// Its category.
+    async fn category(&self) -> Result<Option<Category>, Error> {
+        let key = self.row()?.category.and_then(|category| self.views.tickets().categories.name(category)).cloned();
+        Ok(key.map(|key| Category { views: Arc::clone(&self.views), key }))
+    }
+
+    /// Who asked.
+    async fn requester(&self) -> Result<Option<Customer>, Error> {
+        Ok(self.row()?.requester.map(|id| Customer { views: Arc::clone(&self.views), id }))
+    }
+
+    /// Its name in another system.
+    async fn external_reference(&self) -> Result<Option<ExternalReference>, Error> {
+        let reference = self.row()?.external.as_deref();
+        Ok(reference.map(|r| ExternalReference { source: r.source.clone(), key: r.key.clone() }))
+    }
+
+    /// Its tags. Empty for customers.
+    async fn tags(&self, context: &Context<'_>) -> Result<Vec<String>, Error> {
+        if !self.internal(context)? {
+            return Ok(vec![]);
+        }
+        let row = self.row()?;
+        Ok(row.tags.iter().filter_map(|tag| self.views.tickets().tags.name(*tag)).cloned().collect())
+    }
+
+    /// Its custom fields. Empty for customers.
+    async fn fields(&self, context: &Context<'_>) -> Result<Vec<FieldValue>, Error> {
+        let session = Session::of(context)?;
+        if !self.internal(context)? {
+            return Ok(vec![]);
+        }
+        let history = session.engine.history(&session.principal, self.row()?.id, &self.views);
+        let mut fields = std::collections::BTreeMap::new();
+        for commit in history.map_err(|error| top_level(&error))? {
+            for event in &commit.events {
+                if let Event::Ticket(TicketEvent::FieldChanged(e)) = &event.event {
+                    match &e.to {
+                        Some(value) => fields.insert(e.field.to_string(), value.reveal().to_string()),
+                        None => fields.remove(e.field.as_str()),
+                    };
+                }
+            }
+        }
+        Ok(fields.into_iter().map(|(field, value)| FieldValue { field, value }).collect())
+    }
+
+    /// Level of escalation, 0 for none. 0 for customers.
+    async fn escalation_level(&self, context: &Context<'_>) -> Result<i32, Error> {
+        Ok(if self.internal(context)? { i32::from(self.row()?.escalation_level) } else { 0 })
+    }
+
+    /// When it was opened.
+    async fn opened_at(&self) -> Result<DateTime, Error> {
+        Ok(self.row()?.opened_at.into())
+    }
+
+    /// When something last happened to it.
+    async fn updated_at(&self) -> Result<DateTime, Error> {
+        Ok(self.row()?.updated_at.into())
+    }
+
+    /// When an agent first answered.
+    async fn first_response_at(&self) -> Result<Option<DateTime>, Error> {
+        Ok(self.row()?.first_response_at.map(DateTime))
+    }
+
+    /// When it was last resolved.
+    async fn resolved_at(&self) -> Result<Option<DateTime>, Error> {
+        Ok(self.row()?.resolved_at.map(DateTime))
+    }
+
+    /// When it was closed, while it is closed.
+    async fn closed_at(&self) -> Result<Option<DateTime>, Error> {
+        Ok(self.row()?.closed_at.map(DateTime))
+    }
+
+    /// How often it was reopened.
+    async fn reopenings(&self) -> Result<i32, Error> {
+        Ok(i32::try_from(self.row()?.reopenings).unwrap_or(i32::MAX))
+    }
+
+    /// The earliest deadline that counts. Null for customers.
+    async fn due_at(&self, context: &Context<'_>) -> Result<Option<DateTime>, Error> {
+        Ok(if self.internal(context)? { self.row()?.due_at.map(DateTime) } else { None })
+    }
+
+    /// When it returns to its queue unless the assignee acts. Null for customers.
+    async fn pick_up_by(&self, context: &Context<'_>) -> Result<Option<DateTime>, Error> {
+        Ok(if self.internal(context)? { self.row()?.pick_up_by.map(DateTime) } else { None })
+    }
+
+    /// Its SLA clocks. Empty for customers.
+    async fn sla_clocks(&self, context: &Context<'_>) -> Result<Vec<SlaClock>, Error> {
+        let row = self.row()?;
+        Ok(if self.internal(context)? {
+            row.clocks.clocks.iter().map(|clock| SlaClock::of(clock, row)).collect()
+        } else {
+            vec![]
+        })
+    }
+
+    /// Position of its latest commit: pass it as `expectedVersion`.
+    async fn version(&self) -> Result<BigInt, Error> {
+        Ok(self.row()?.version.into())
+    }
+
+    /// Everything that happened to it and that you may see, oldest first.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    async fn timeline(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many from the start; at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<TimelineConnection, Error> {
+        let session = Session::of(context)?;
+        let paging = Paging::new(first, after, last, before)?;
+        let session = Session { views: Arc::clone(&self.views), ..session.clone() };
+        let history = session.engine.history(&session.principal, self.row()?.id, &self.views);
+        let history = history.map_err(|error| top_level(&error))?;
+        Ok(paging.of_list(entries(&session, &history))?.into())
+    }
+}
+
+/// What a page counts for in the complexity of an operation.
+pub fn page_size(first: Option<i32>, last: Option<i32>) -> usize {
+    let wanted = first.or(last).and_then(|count| usize::try_from(count).ok());
+    wanted.unwrap_or(super::relay::DEFAULT_PAGE).clamp(1, super::relay::MAX_PAGE)
+}
+
+impl Ticket {
+    fn row(&self) -> Result<&TicketRow, Error> {
+        self.views.tickets().by_number(self.number).ok_or_else(internal)
+    }
+
+    fn internal(&self, context: &Context<'_>) -> Result<bool, Error> {
+        let resource = Resource::Ticket { requester: self.row()?.requester };
+        Ok(Session::of(context)?.can(Action::ReadInternal, resource))
+    }
+}
+
+/// Which tickets: every part that is given must hold; a list holds when the ticket has one of its values.
+#[derive(InputObject, Debug, Clone, Default)]
+pub struct TicketFilter {
+    /// Keys of statuses.
+    statuses: Option<Vec<String>>,
+    /// Categories of statuses.
+    status_categories: Option<Vec<StatusCategory>>,
+    /// Priorities.
+    priorities: Option<Vec<Priority>>,
+    /// Channels of the opening.
+    channels: Option<Vec<Channel>>,
+    /// Ids of queues.
+    queues: Option<Vec<ID>>,
+    /// Ids of assignees.
+    agents: Option<Vec<ID>>,
+    /// True for tickets without an assignee, false for those with one.
+    unassigned: Option<bool>,
+    /// Ids of teams.
+    teams: Option<Vec<ID>>,
+    /// Ids of categories.
+    categories: Option<Vec<ID>>,
+    /// Tags; a ticket must have all of them.
+    tags: Option<Vec<String>>,
+    /// Id of the customer who asked.
+    requester: Option<ID>,
+    /// The earliest deadline lies before this instant.
+    due_before: Option<DateTime>,
+    /// Opened at or after this instant.
+    opened_from: Option<DateTime>,
+    /// Opened before this instant.
+    opened_before: Option<DateTime>,
+}
+
+/// By what tickets are ordered.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketOrderField {
+    /// Their numbers.
+    Number,
+    /// Priority; within one the older ticket first when the more urgent is.
+    Priority,
+    /// The earliest deadline; those without come last when ascending.
+    DueAt,
+    /// When something last happened to them, as the log has it.
+    Activity,
+}
+
+/// Which end comes first.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderDirection {
+    /// The smallest.
+    Asc,
+    /// The largest.
+    Desc,
+}
+
+/// An order of tickets.
+#[derive(InputObject, Debug, Clone, Copy)]
+pub struct TicketOrder {
+    /// By what.
+    field: TicketOrderField,
+    /// Which end first.
+    #[graphql(default_with = "OrderDirection::Asc")]
+    direction: OrderDirection,
+}
+
+impl TicketFilter {
+    fn to_core(&self) -> Result<CoreFilter, Error> {
+        fn ids<T: std::str::FromStr>(kind: &str, ids: &Option<Vec<ID>>) -> Result<Option<Vec<T>>, Error> {
+            let Some(ids) = ids else { return Ok(None) };
+            let parsed: Result<Vec<T>, Error> = ids
+                .iter()
+                .map(|id| local_id(kind, id).ok_or_else(|| bad_input(format!("{:?} is not the id of a {kind}", id.0))))
+                .collect();
+            parsed.map(Some)
+        }
+        let statuses = match &self.statuses {
+            None => None,
+            Some(keys) => Some(
+                keys.iter()
+                    .map(|key| StatusKey::try_new(key).map_err(|error| bad_input(error.to_string())))
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
+        };
+        let requester: Option<Vec<CustomerId>> = ids("customer", &self.requester.clone().map(|id| vec![id]))?;
+        Ok(CoreFilter {
+            statuses,
+            status_categories: self.status_categories.as_ref().map(|all| all.iter().map(|c| (*c).into()).collect()),
+            priorities: self.priorities.as_ref().map(|all| all.iter().map(|p| (*p).into()).collect()),
+            channels: self.channels.as_ref().map(|all| all.iter().map(|c| (*c).into()).collect()),
+            queues: ids::<QueueKey>("queue", &self.queues)?,
+            agents: ids::<AgentKey>("agent", &self.agents)?,
+            unassigned: self.unassigned,
+            teams: ids::<TeamKey>("team", &self.teams)?,
+            categories: ids::<CategoryKey>("category", &self.categories)?,
+            tags: self.tags.as_ref().map(|tags| tags.iter().cloned().collect()),
+            requester: requester.and_then(|all| all.first().copied()),
+            due_before: self.due_before.map(|at| at.0),
+            opened_from: self.opened_from.map(|at| at.0),
+            opened_before: self.opened_before.map(|at| at.0),
+        })
+    }
+}
+
+/// A page of the tickets that the session may see.
+pub fn page(
+    session: &Session,
+    filter: Option<&TicketFilter>,
+    order: Option<TicketOrder>,
+    paging: &Paging,
+) -> Result<TicketConnection, Error> {
+    let mut filter = filter.map(TicketFilter::to_core).transpose()?.unwrap_or_default();
+    if let Some(customer) = session.principal.customer() {
+        // The rule stands in the selection, so that neither counts nor cursors tell of others' tickets.
+        if filter.requester.is_some_and(|requester| requester != customer) {
+            return Ok(Slice { elements: vec![], total: 0, has_next: false, has_previous: false }.into());
+        }
+        filter.requester = Some(customer);
+    }
+    let order_by = order.map_or(Order::Number, |order| match order.field {
+        TicketOrderField::Number => Order::Number,
+        TicketOrderField::Priority => Order::Priority,
+        TicketOrderField::DueAt => Order::DueAt,
+        TicketOrderField::Activity => Order::Activity,
+    });
+    let direction = match order.map(|order| order.direction) {
+        None | Some(OrderDirection::Asc) => Direction::Ascending,
+        Some(OrderDirection::Desc) => Direction::Descending,
+    };
+    let cursor = |text: &Option<String>| -> Result<Option<docket_projections::Cursor>, Error> {
+        let Some(text) = text else { return Ok(None) };
+        let cursor: docket_projections::Cursor = text.parse().map_err(|error| bad_input(format!("{error}")))?;
+        if cursor.order() != order_by {
+            return Err(bad_input("the cursor belongs to another order"));
+        }
+        Ok(Some(cursor))
+    };
+    let request = PageRequest {
+        order: order_by,
+        direction,
+        limit: paging.limit,
+        after: cursor(&paging.after)?,
+        before: cursor(&paging.before)?,
+        backward: paging.backward,
+    };
+    let page = session.views.tickets().page(&filter, &request);
+    let ticket = |number| Ticket { views: Arc::clone(&session.views), number };
+    let slice = Slice {
+        elements: page.tickets.into_iter().map(|(number, c)| (c.to_string(), ticket(number))).collect(),
+        total: usize::try_from(page.total).unwrap_or(usize::MAX),
+        has_next: page.has_next,
+        has_previous: page.has_previous,
+    };
+    Ok(slice.into())
+}

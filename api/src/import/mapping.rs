@@ -1,0 +1,301 @@
+//! A mapping: which column of a history is what. Every column is either used or ignored by name, so that nothing is left
+//! out by mistake.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use docket_core::{
+    ids::{FieldKey, Key, StatusKey},
+    ticket::{Channel, Priority, StatusCategory},
+    time::Timestamp,
+};
+use jiff::{civil::DateTime, tz::TimeZone};
+use serde::Deserialize;
+
+/// A mapping file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// Name of the other system, part of every ticket's external reference.
+    pub source: String,
+    /// Cells that mean "no value", besides empty ones.
+    #[serde(default)]
+    pub missing: BTreeSet<String>,
+    /// Separator of cells.
+    #[serde(default = "comma")]
+    pub delimiter: char,
+    /// How instants are written.
+    pub time: TimeFormat,
+    /// What a ticket is.
+    pub ticket: TicketColumns,
+    /// What a row is.
+    pub event: EventColumns,
+    /// Its status.
+    pub status: StatusColumn,
+    /// Its priority.
+    pub priority: Option<Values<Priority>>,
+    /// Its category, by display name; categories that the desk does not have are made.
+    pub category: Option<Column>,
+    /// Its team, by display name; teams that the desk does not have are made.
+    pub team: Option<Column>,
+    /// Its assignee, by display name; agents that the desk does not have are made.
+    pub agent: Option<Column>,
+    /// Columns that become custom text fields, with the keys of the fields.
+    #[serde(default)]
+    pub fields: BTreeMap<String, FieldKey>,
+    /// Columns that are left out on purpose.
+    #[serde(default)]
+    pub ignore: BTreeSet<String>,
+}
+
+const fn comma() -> char {
+    ','
+}
+
+/// How instants are written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeFormat {
+    /// As for strptime, for example `%d/%m/%Y %H:%M`; `rfc3339` for instants with an offset.
+    pub format: String,
+    /// IANA name of the zone of instants without an offset.
+    #[serde(default = "utc")]
+    pub zone: String,
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+
+/// A column.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// Its name in the header.
+    pub column: String,
+}
+
+/// What a ticket is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TicketColumns {
+    /// The column with the ticket's name in the other system.
+    pub key: String,
+    /// The column with the instant of its opening; the instant of its first row when absent.
+    pub opened_at: Option<String>,
+    /// Its subject, with columns in braces, for example `{category}: {symptom}`.
+    pub subject: String,
+    /// The column with the name of who asked; customers that are not known are registered.
+    pub requester: Option<String>,
+    /// How it came in.
+    pub channel: Option<Values<Channel>>,
+    /// Display name of the queue that all tickets go to; made when the desk does not have it.
+    pub queue: Option<String>,
+    /// Tickets were opened by agents on somebody's behalf.
+    #[serde(default)]
+    pub by_agent: bool,
+}
+
+/// What a row is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventColumns {
+    /// The column with the instant of the row.
+    pub at: String,
+    /// The column with who made it.
+    pub actor: Option<String>,
+}
+
+/// A column whose values have meanings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Values<T> {
+    /// Its name in the header.
+    pub column: String,
+    /// Meanings of its values.
+    pub values: BTreeMap<String, T>,
+    /// Meaning of values that are not listed; they are kept in a custom field and reported.
+    pub default: T,
+}
+
+/// The column of the status.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusColumn {
+    /// Its name in the header.
+    pub column: String,
+    /// Statuses by its values; those that the desk does not have are made.
+    pub values: BTreeMap<String, MappedStatus>,
+    /// Category of values that are not listed: each becomes a status of its own, and is reported.
+    pub unknown: StatusCategory,
+}
+
+/// A status.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MappedStatus {
+    /// Key of the status.
+    pub key: StatusKey,
+    /// What it means.
+    pub category: StatusCategory,
+}
+
+/// What is wrong with a mapping.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingError {
+    /// It is not such a file.
+    #[error("the mapping cannot be understood: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// Its zone is not known.
+    #[error("the mapping's time zone {0:?} is not known: use an IANA name such as Europe/London")]
+    Zone(String),
+    /// Its subject has an open brace.
+    #[error("the mapping's subject {0:?} has a brace that is not closed")]
+    Subject(String),
+    /// The file has other columns than the mapping.
+    #[error("{file}: {problem}")]
+    Columns {
+        /// The file.
+        file: String,
+        /// What does not fit.
+        problem: String,
+    },
+}
+
+/// Reads instants as a mapping says.
+#[derive(Debug, Clone)]
+pub struct Instants {
+    format: String,
+    zone: TimeZone,
+}
+
+impl Mapping {
+    /// Reads a mapping file.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn parse(text: &str) -> Result<Self, MappingError> {
+        let mapping: Self = toml::from_str(text)?;
+        mapping.instants()?;
+        mapping.subject_columns()?;
+        Ok(mapping)
+    }
+
+    /// How its instants are read.
+    ///
+    /// # Errors
+    /// When the zone is not known.
+    pub fn instants(&self) -> Result<Instants, MappingError> {
+        let zone = jiff::tz::TimeZoneDatabase::bundled()
+            .get(&self.time.zone)
+            .map_err(|_| MappingError::Zone(self.time.zone.clone()))?;
+        Ok(Instants { format: self.time.format.clone(), zone })
+    }
+
+    /// The columns in the subject's braces.
+    fn subject_columns(&self) -> Result<Vec<&str>, MappingError> {
+        let mut columns = Vec::new();
+        let mut rest = self.ticket.subject.as_str();
+        while let Some((_, after)) = rest.split_once('{') {
+            let (column, after) =
+                after.split_once('}').ok_or_else(|| MappingError::Subject(self.ticket.subject.clone()))?;
+            columns.push(column);
+            rest = after;
+        }
+        Ok(columns)
+    }
+
+    /// The columns whose change between two rows of a ticket is an event.
+    pub fn tracked(&self) -> Vec<&str> {
+        let optional = [&self.category, &self.team, &self.agent];
+        let mut tracked = vec![self.status.column.as_str()];
+        tracked.extend(self.priority.iter().map(|values| values.column.as_str()));
+        tracked.extend(optional.into_iter().flatten().map(|column| column.column.as_str()));
+        tracked.extend(self.ticket.requester.as_deref());
+        tracked.extend(self.fields.keys().map(String::as_str));
+        tracked
+    }
+
+    /// Compares the mapping with the columns of a file.
+    ///
+    /// # Errors
+    /// When a column of the mapping is not in the file, or one of the file is neither used nor ignored.
+    pub fn check_columns(&self, file: &str, header: &[&str]) -> Result<(), MappingError> {
+        let problem = |problem: String| MappingError::Columns { file: file.to_owned(), problem };
+        let mut used: BTreeSet<&str> = self.tracked().into_iter().collect();
+        used.extend([self.ticket.key.as_str(), self.event.at.as_str()]);
+        used.extend(self.ticket.opened_at.as_deref());
+        used.extend(self.event.actor.as_deref());
+        used.extend(self.ticket.channel.as_ref().map(|values| values.column.as_str()));
+        used.extend(self.subject_columns()?);
+        let present: BTreeSet<&str> = header.iter().copied().collect();
+        if present.len() != header.len() {
+            return Err(problem("two columns have the same name".into()));
+        }
+        let absent: Vec<_> = used.difference(&present).copied().collect();
+        if !absent.is_empty() {
+            return Err(problem(format!("the file has no column {}", absent.join(", "))));
+        }
+        let open: Vec<_> =
+            present.iter().filter(|c| !used.contains(*c) && !self.ignore.contains(**c)).copied().collect();
+        if !open.is_empty() {
+            let open = open.join(", ");
+            return Err(problem(format!(
+                "the mapping says nothing of {open}: use the columns, or name them in ignore"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The cell's value; none when it means "no value".
+    pub fn present<'a>(&self, cell: &'a str) -> Option<&'a str> {
+        let cell = cell.trim();
+        (!cell.is_empty() && !self.missing.contains(cell)).then_some(cell)
+    }
+
+    /// The field in which unknown values of a column are kept.
+    pub fn field_for_unknown(column: &str) -> FieldKey {
+        FieldKey::from(Key::from_name(&format!("imported {column}")))
+    }
+}
+
+impl Instants {
+    /// The instant that a cell gives.
+    ///
+    /// # Errors
+    /// With what is wrong, for people.
+    pub fn read(&self, cell: &str) -> Result<Timestamp, String> {
+        let cell = cell.trim();
+        if self.format == "rfc3339" {
+            return Timestamp::parse(cell).map_err(|error| error.to_string());
+        }
+        let invalid = |_| format!("{cell:?} is not a time of the form {}", self.format);
+        let civil: DateTime =
+            jiff::fmt::strtime::parse(&self.format, cell).and_then(|broken| broken.to_datetime()).map_err(invalid)?;
+        let instant = self.zone.to_ambiguous_timestamp(civil).compatible().map_err(invalid)?;
+        // Through text, so that the range is checked in one place.
+        Timestamp::parse(&instant.to_string()).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instants(format: &str, zone: &str) -> Instants {
+        Instants { format: format.into(), zone: jiff::tz::TimeZoneDatabase::bundled().get(zone).unwrap() }
+    }
+
+    #[test]
+    fn instants_are_read_in_their_zone() {
+        let utc = instants("%d/%m/%Y %H:%M", "UTC");
+        assert_eq!(utc.read("29/2/2016 04:40").unwrap().to_string(), "2016-02-29T04:40:00.000Z");
+        let london = instants("%d/%m/%Y %H:%M", "Europe/London");
+        assert_eq!(london.read("1/7/2016 09:00").unwrap().to_string(), "2016-07-01T08:00:00.000Z");
+        assert!(utc.read("30/2/2016 04:40").is_err());
+        assert!(utc.read("2016-02-29").is_err());
+        assert_eq!(
+            instants("rfc3339", "UTC").read("2016-02-29T04:40:00+01:00").unwrap().to_string(),
+            "2016-02-29T03:40:00.000Z"
+        );
+    }
+}

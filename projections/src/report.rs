@@ -1,0 +1,508 @@
+//! What happened, counted: facts with the attributes that their tickets had then, so that credit goes to whoever held the
+//! ticket at the time, and no later change rewrites a past month.
+//!
+//! # Definitions
+//! - A *period* is half-open, `[from, to)`, over the instants at which things happened.
+//! - *Events* count every occurrence, *tickets* each ticket once.
+//! - *First resolution* is measured from the opening to the first resolution; *last resolution* to the last one within the
+//!   period, in the order of the log; *less waiting* takes off the time in statuses of the category waiting.
+//! - *Closing* is measured to the last closing within the period that no reopening within the period undid.
+//! - The *median* is the mean of the middle two when the count is even; *p90* is the nearest rank: element number
+//!   `ceil(0.9 n)` of the sorted list, counted from 1.
+//! - The *backlog* at an instant are the tickets that were opened at or before it and not closed then.
+//! - *Compliance* of a service level is met / (met + missed); clocks that still run or were cancelled are neither.
+
+use std::collections::{BTreeMap, HashMap};
+
+use docket_core::{
+    ids::{PolicyKey, TrackKey},
+    sla::ClockState,
+    ticket::{Channel, Priority, SlaMetric, TicketEvent},
+    time::Timestamp,
+};
+use imbl::Vector;
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+
+use crate::tickets::{TicketRow, TicketsView};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FactKind {
+    /// A ticket was opened.
+    Created,
+    /// It was resolved.
+    Resolved,
+    /// It was closed.
+    Closed,
+    /// It was reopened.
+    Reopened,
+    /// It was answered for the first time.
+    FirstResponse,
+}
+
+/// Something that is counted, with what the ticket was then.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Fact {
+    at: Timestamp,
+    /// Time that the ticket had spent waiting until then.
+    waited_ms: i64,
+    number: u32,
+    kind: FactKind,
+    priority: Priority,
+    channel: Channel,
+    queue: u32,
+    team: Option<u32>,
+    agent: Option<u32>,
+    category: Option<u32>,
+}
+
+/// Every fact in the order of the log.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReportView {
+    facts: Vector<Fact>,
+}
+
+impl ReportView {
+    /// Folds one event; `row` is its ticket after it, `answered_before` whether it had been answered before it.
+    pub(crate) fn apply(&mut self, event: &TicketEvent, at: Timestamp, row: &TicketRow, answered_before: bool) {
+        let kind = match event {
+            TicketEvent::TicketOpened(_) => FactKind::Created,
+            TicketEvent::Resolved(_) => FactKind::Resolved,
+            TicketEvent::Closed(_) => FactKind::Closed,
+            TicketEvent::Reopened(_) => FactKind::Reopened,
+            TicketEvent::MessageSent(_) | TicketEvent::CallLogged(_)
+                if !answered_before && row.first_response_at.is_some() =>
+            {
+                FactKind::FirstResponse
+            }
+            TicketEvent::MessageSent(_)
+            | TicketEvent::CallLogged(_)
+            | TicketEvent::MessageReceived(_)
+            | TicketEvent::NoteAdded(_)
+            | TicketEvent::AgentAssigned(_)
+            | TicketEvent::AgentUnassigned(_)
+            | TicketEvent::TeamAssigned(_)
+            | TicketEvent::TeamUnassigned(_)
+            | TicketEvent::QueueChanged(_)
+            | TicketEvent::ReturnedToQueue(_)
+            | TicketEvent::StatusChanged(_)
+            | TicketEvent::PriorityChanged(_)
+            | TicketEvent::CategoryChanged(_)
+            | TicketEvent::SubjectChanged(_)
+            | TicketEvent::RequesterChanged(_)
+            | TicketEvent::TagAdded(_)
+            | TicketEvent::TagRemoved(_)
+            | TicketEvent::FieldChanged(_)
+            | TicketEvent::Escalated(_)
+            | TicketEvent::SlaApplied(_)
+            | TicketEvent::SlaWarned(_)
+            | TicketEvent::SlaBreached(_) => return,
+        };
+        self.facts.push_back(Fact {
+            at,
+            waited_ms: row.waited_ms,
+            number: row.number,
+            kind,
+            priority: row.priority,
+            channel: row.channel,
+            queue: row.queue,
+            team: row.team,
+            agent: row.agent,
+            category: row.category,
+        });
+    }
+
+    /// The report of a period, with the backlog at some instants.
+    pub fn report(&self, period: ReportPeriod, backlog_at: &[Timestamp], tickets: &TicketsView) -> Report {
+        let mut whole = Tally::default();
+        let mut groups: [BTreeMap<Option<u32>, Tally>; Dimension::ALL.len()] = Default::default();
+        let mut last_resolved: HashMap<u32, &Fact> = HashMap::new();
+        let mut last_closed: HashMap<u32, &Fact> = HashMap::new();
+        for fact in self.facts.iter().filter(|fact| period.holds(fact.at)) {
+            whole.count(fact);
+            for (dimension, groups) in Dimension::ALL.iter().zip(&mut groups) {
+                groups.entry(dimension.of(fact)).or_default().count(fact);
+            }
+            match fact.kind {
+                FactKind::Resolved => _ = last_resolved.insert(fact.number, fact),
+                FactKind::Closed => _ = last_closed.insert(fact.number, fact),
+                FactKind::Reopened => _ = last_closed.remove(&fact.number),
+                FactKind::Created | FactKind::FirstResponse => {}
+            }
+        }
+        let opened_at = |number: u32| tickets.by_number(number).map(|row| row.opened_at);
+        let mut measure = |fact: &Fact, add: &dyn Fn(&mut Tally)| {
+            add(&mut whole);
+            for (dimension, groups) in Dimension::ALL.iter().zip(&mut groups) {
+                add(groups.entry(dimension.of(fact)).or_default());
+            }
+        };
+        for fact in self.facts.iter().filter(|fact| period.holds(fact.at)) {
+            let Some(row) = tickets.by_number(fact.number) else { continue };
+            let taken = fact.at.millis_since(row.opened_at);
+            if fact.kind == FactKind::FirstResponse {
+                measure(fact, &|tally| tally.first_response_ms.push(taken));
+            } else if fact.kind == FactKind::Resolved && row.first_resolved_at == Some(fact.at) {
+                // Two resolutions in one instant are one first resolution.
+                measure(fact, &|tally| {
+                    if tally.first_resolved.insert(fact.number) {
+                        tally.first_resolution_ms.push(taken);
+                    }
+                });
+            }
+        }
+        for fact in last_resolved.values() {
+            let Some(opened_at) = opened_at(fact.number) else { continue };
+            let taken = fact.at.millis_since(opened_at);
+            measure(fact, &|tally| {
+                tally.last_resolution_ms.push(taken);
+                tally.last_resolution_less_waiting_ms.push(taken - fact.waited_ms);
+            });
+        }
+        for fact in last_closed.values() {
+            let Some(opened_at) = opened_at(fact.number) else { continue };
+            let taken = fact.at.millis_since(opened_at);
+            measure(fact, &|tally| tally.closing_ms.push(taken));
+        }
+        let groups = Dimension::ALL.iter().zip(groups).map(|(dimension, groups)| GroupedReport {
+            by: dimension.name(),
+            groups: groups
+                .into_iter()
+                .map(|(value, tally)| GroupReport { key: dimension.key(value, tickets), totals: tally.totals() })
+                .collect(),
+        });
+        Report {
+            from: period.from,
+            to: period.to,
+            totals: whole.totals(),
+            groups: groups.collect(),
+            backlog: backlog_at.iter().map(|at| self.backlog(*at)).collect(),
+            sla: sla(period, tickets),
+        }
+    }
+
+    fn backlog(&self, at: Timestamp) -> Backlog {
+        let mut opened = RoaringBitmap::new();
+        let mut resolved = RoaringBitmap::new();
+        let mut closed = RoaringBitmap::new();
+        for fact in self.facts.iter().filter(|fact| fact.at <= at) {
+            match fact.kind {
+                FactKind::Created => _ = opened.insert(fact.number),
+                FactKind::Resolved => {
+                    resolved.insert(fact.number);
+                    closed.remove(fact.number);
+                }
+                FactKind::Closed => _ = closed.insert(fact.number),
+                FactKind::Reopened => {
+                    resolved.remove(fact.number);
+                    closed.remove(fact.number);
+                }
+                FactKind::FirstResponse => {}
+            }
+        }
+        let not_closed = opened - closed;
+        Backlog { at, tickets: not_closed.len(), unresolved: (not_closed - resolved).len() }
+    }
+}
+
+/// A stretch of time, half-open; without an end on a side that is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReportPeriod {
+    /// First instant.
+    pub from: Option<Timestamp>,
+    /// First instant after it.
+    pub to: Option<Timestamp>,
+}
+
+impl ReportPeriod {
+    fn holds(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to)
+    }
+}
+
+/// By what a report is broken down. The value is the one at the time of each fact.
+#[derive(Clone, Copy)]
+enum Dimension {
+    Queue,
+    Team,
+    Agent,
+    Priority,
+    Category,
+    Channel,
+}
+
+impl Dimension {
+    const ALL: [Self; 6] = [Self::Queue, Self::Team, Self::Agent, Self::Priority, Self::Category, Self::Channel];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Team => "team",
+            Self::Agent => "agent",
+            Self::Priority => "priority",
+            Self::Category => "category",
+            Self::Channel => "channel",
+        }
+    }
+
+    const fn of(self, fact: &Fact) -> Option<u32> {
+        match self {
+            Self::Queue => Some(fact.queue),
+            Self::Team => fact.team,
+            Self::Agent => fact.agent,
+            Self::Priority => Some(fact.priority as u32),
+            Self::Category => fact.category,
+            Self::Channel => Some(fact.channel as u32),
+        }
+    }
+
+    fn key(self, value: Option<u32>, tickets: &TicketsView) -> Option<String> {
+        let value = value?;
+        match self {
+            Self::Queue => tickets.queues.name(value).map(ToString::to_string),
+            Self::Team => tickets.teams.name(value).map(ToString::to_string),
+            Self::Agent => tickets.agents.name(value).map(ToString::to_string),
+            Self::Priority => Priority::ALL.get(value as usize).map(ToString::to_string),
+            Self::Category => tickets.categories.name(value).map(ToString::to_string),
+            Self::Channel => Channel::ALL.get(value as usize).map(ToString::to_string),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    events: [u64; 4],
+    tickets: [RoaringBitmap; 4],
+    first_resolved: RoaringBitmap,
+    first_response_ms: Vec<i64>,
+    first_resolution_ms: Vec<i64>,
+    last_resolution_ms: Vec<i64>,
+    last_resolution_less_waiting_ms: Vec<i64>,
+    closing_ms: Vec<i64>,
+}
+
+impl Tally {
+    fn count(&mut self, fact: &Fact) {
+        let at = match fact.kind {
+            FactKind::Created => 0,
+            FactKind::Resolved => 1,
+            FactKind::Closed => 2,
+            FactKind::Reopened => 3,
+            FactKind::FirstResponse => return,
+        };
+        self.events[at] += 1;
+        self.tickets[at].insert(fact.number);
+    }
+
+    fn totals(self) -> Totals {
+        let [created, resolved, closed, reopened] =
+            [0, 1, 2, 3].map(|at: usize| Count { events: self.events[at], tickets: self.tickets[at].len() });
+        Totals {
+            created,
+            resolved,
+            closed,
+            reopened,
+            first_response: DurationStats::of(self.first_response_ms),
+            first_resolution: DurationStats::of(self.first_resolution_ms),
+            last_resolution: DurationStats::of(self.last_resolution_ms),
+            last_resolution_less_waiting: DurationStats::of(self.last_resolution_less_waiting_ms),
+            closing: DurationStats::of(self.closing_ms),
+        }
+    }
+}
+
+fn sla(period: ReportPeriod, tickets: &TicketsView) -> Vec<SlaReport> {
+    let mut by_policy: BTreeMap<(TrackKey, PolicyKey, SlaMetric), SlaReport> = BTreeMap::new();
+    for row in tickets.rows() {
+        for clock in &row.clocks.clocks {
+            let pin = row.clocks.pins.iter().find(|pin| pin.track == clock.track);
+            let Some(policy) = pin.and_then(|pin| pin.policy.clone()) else { continue };
+            // A clock belongs to the period in which it ended; one that has not, in which it started.
+            let at = match clock.state {
+                ClockState::Fulfilled(at) | ClockState::Cancelled(at) => at,
+                ClockState::Running(_) | ClockState::Paused(_) => clock.activated_at,
+            };
+            if !period.holds(at) {
+                continue;
+            }
+            let key = (clock.track.clone(), policy.clone(), clock.metric);
+            let report = by_policy.entry(key).or_insert_with(|| SlaReport {
+                track: clock.track.clone(),
+                policy,
+                metric: clock.metric,
+                met: 0,
+                missed: 0,
+                active: 0,
+                cancelled: 0,
+            });
+            match (clock.met(), clock.state) {
+                (Some(true), _) => report.met += 1,
+                (Some(false), _) => report.missed += 1,
+                (None, ClockState::Cancelled(_)) => report.cancelled += 1,
+                (None, ClockState::Running(_) | ClockState::Paused(_) | ClockState::Fulfilled(_)) => {
+                    report.active += 1;
+                }
+            }
+        }
+    }
+    by_policy.into_values().collect()
+}
+
+/// A report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Start of the period; none for the beginning.
+    pub from: Option<Timestamp>,
+    /// End of the period; none for the end.
+    pub to: Option<Timestamp>,
+    /// Of all tickets.
+    pub totals: Totals,
+    /// Broken down.
+    pub groups: Vec<GroupedReport>,
+    /// Tickets that were not closed at some instants.
+    pub backlog: Vec<Backlog>,
+    /// Service levels, by policy and metric.
+    pub sla: Vec<SlaReport>,
+}
+
+/// A report broken down by one attribute.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupedReport {
+    /// The attribute.
+    pub by: &'static str,
+    /// Its values.
+    pub groups: Vec<GroupReport>,
+}
+
+/// The part of a report that belongs to one value of an attribute.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupReport {
+    /// The value; none for tickets that had none.
+    pub key: Option<String>,
+    /// What is counted.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// Counts and durations.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Totals {
+    /// Openings.
+    pub created: Count,
+    /// Resolutions.
+    pub resolved: Count,
+    /// Closings.
+    pub closed: Count,
+    /// Reopenings.
+    pub reopened: Count,
+    /// From the opening to the first answer.
+    pub first_response: DurationStats,
+    /// From the opening to the first resolution.
+    pub first_resolution: DurationStats,
+    /// From the opening to the last resolution.
+    pub last_resolution: DurationStats,
+    /// The same less the time in waiting statuses.
+    pub last_resolution_less_waiting: DurationStats,
+    /// From the opening to the last closing.
+    pub closing: DurationStats,
+}
+
+/// How often, and on how many tickets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Occurrences.
+    pub events: u64,
+    /// Tickets, each once.
+    pub tickets: u64,
+}
+
+/// Durations in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct DurationStats {
+    /// How many.
+    pub n: u64,
+    /// Their sum.
+    pub sum_s: f64,
+    /// Arithmetic mean; none of none.
+    pub mean_s: Option<f64>,
+    /// Median; none of none.
+    pub median_s: Option<f64>,
+    /// Ninetieth percentile by nearest rank; none of none.
+    pub p90_s: Option<f64>,
+    /// The shortest; none of none.
+    pub min_s: Option<f64>,
+    /// The longest; none of none.
+    pub max_s: Option<f64>,
+}
+
+impl DurationStats {
+    /// The figures of these durations in milliseconds.
+    pub fn of(mut millis: Vec<i64>) -> Self {
+        millis.sort_unstable();
+        let n = millis.len();
+        // Exact up to 2^53 ms, which is 285,000 years.
+        let seconds = |millis: i64| millis as f64 / 1000.0;
+        let sum: i64 = millis.iter().sum();
+        let median = match n {
+            0 => None,
+            _ if n % 2 == 1 => Some(seconds(millis[n / 2])),
+            _ => Some(seconds(millis[n / 2 - 1] + millis[n / 2]) / 2.0),
+        };
+        let rank = (9 * n).div_ceil(10);
+        Self {
+            n: n as u64,
+            sum_s: seconds(sum),
+            mean_s: (n > 0).then(|| seconds(sum) / n as f64),
+            median_s: median,
+            p90_s: rank.checked_sub(1).and_then(|at| millis.get(at)).copied().map(seconds),
+            min_s: millis.first().copied().map(seconds),
+            max_s: millis.last().copied().map(seconds),
+        }
+    }
+}
+
+/// The backlog at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Backlog {
+    /// The instant.
+    pub at: Timestamp,
+    /// Tickets opened and not closed.
+    pub tickets: u64,
+    /// Of these, those that were not resolved either.
+    pub unresolved: u64,
+}
+
+/// How a service level was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SlaReport {
+    /// The track.
+    pub track: TrackKey,
+    /// The policy.
+    pub policy: PolicyKey,
+    /// The metric.
+    pub metric: SlaMetric,
+    /// Clocks fulfilled in time.
+    pub met: u64,
+    /// Clocks fulfilled too late.
+    pub missed: u64,
+    /// Clocks that run or stand.
+    pub active: u64,
+    /// Clocks that were cancelled, for example because the ticket was closed without a resolution.
+    pub cancelled: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_count_is_the_mean_of_the_middle_and_p90_is_the_nearest_rank() {
+        let stats = DurationStats::of((1..=10).map(|s| s * 1000).collect());
+        assert_eq!((stats.median_s, stats.p90_s, stats.mean_s), (Some(5.5), Some(9.0), Some(5.5)));
+        let stats = DurationStats::of((1..=11).map(|s| s * 1000).collect());
+        assert_eq!((stats.median_s, stats.p90_s), (Some(6.0), Some(10.0)));
+        assert_eq!(DurationStats::of(vec![]).median_s, None);
+        assert_eq!(DurationStats::of(vec![7000]).p90_s, Some(7.0));
+    }
+}

@@ -1,0 +1,81 @@
+//! What comes due, earliest first.
+
+use docket_core::{desk::Desk, ids::TicketId, ticket::TimerCommand, time::Timestamp};
+use imbl::OrdSet;
+use serde::{Deserialize, Serialize};
+
+use crate::tickets::{TicketRow, TicketsView};
+
+/// Something that comes due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimerEntry {
+    /// When.
+    pub at: Timestamp,
+    /// The ticket's number.
+    pub number: u32,
+    /// The ticket.
+    pub ticket: TicketId,
+    /// What is to be done then.
+    pub command: TimerCommand,
+}
+
+/// For each ticket with timers the instant of its earliest one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TimersView {
+    earliest: OrdSet<(Timestamp, u32)>,
+}
+
+impl TimersView {
+    /// Notes that a ticket's earliest timer moved.
+    pub(crate) fn moved(&mut self, number: u32, from: Option<Timestamp>, to: Option<Timestamp>) {
+        if from == to {
+            return;
+        }
+        if let Some(from) = from {
+            self.earliest.remove(&(from, number));
+        }
+        if let Some(to) = to {
+            self.earliest.insert((to, number));
+        }
+    }
+
+    /// When the next timer comes due.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        self.earliest.get_min().map(|(at, _)| *at)
+    }
+
+    /// Tickets that have timers.
+    pub fn len(&self) -> usize {
+        self.earliest.len()
+    }
+
+    /// True when no ticket has a timer.
+    pub fn is_empty(&self) -> bool {
+        self.earliest.is_empty()
+    }
+
+    /// All timers that are due at or before an instant, of the first `tickets` tickets that have one, in order of their
+    /// instants.
+    pub fn due(&self, until: Timestamp, tickets: usize, rows: &TicketsView, desk: &Desk) -> Vec<TimerEntry> {
+        let mut entries: Vec<TimerEntry> = self
+            .earliest
+            .iter()
+            .take_while(|(at, _)| *at <= until)
+            .take(tickets)
+            .filter_map(|(_, number)| rows.by_number(*number))
+            .flat_map(|row| timers_of(row, desk))
+            .filter(|entry| entry.at <= until)
+            .collect();
+        entries.sort();
+        entries
+    }
+}
+
+/// The timers of a ticket, earliest first.
+pub fn timers_of(row: &TicketRow, desk: &Desk) -> Vec<TimerEntry> {
+    let entry = |(at, command)| TimerEntry { at, number: row.number, ticket: row.id, command };
+    let pick_up = row.pick_up_by.map(|due_at| (due_at, TimerCommand::ReturnToQueue { due_at }));
+    let mut entries: Vec<TimerEntry> = row.clocks.timers(desk).into_iter().chain(pick_up).map(entry).collect();
+    entries.sort();
+    entries
+}

@@ -1,0 +1,160 @@
+//! All views at one position.
+
+use docket_core::{
+    event::{Commit, Event},
+    ids::{CommitId, Position, StreamId},
+    ticket::ExternalReference,
+    time::Timestamp,
+};
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    desk::DeskView,
+    people::PeopleView,
+    projection::Projection,
+    report::{Report, ReportPeriod, ReportView},
+    tickets::{QueueCounters, TicketRow, TicketsView},
+    timers::{TimerEntry, TimersView},
+};
+
+/// All views at one position. A copy costs a few pointers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Views {
+    position: Position,
+    /// The commit at `position`: a snapshot of another log is known by it.
+    commit: Option<CommitId>,
+    desk: DeskView,
+    tickets: TicketsView,
+    timers: TimersView,
+    report: ReportView,
+    people: PeopleView,
+    /// Commits and events folded.
+    commits: u64,
+    events: u64,
+    /// Events of types that this program does not know, by type.
+    unknown: OrdMap<String, u64>,
+}
+
+impl Views {
+    /// Position of the last commit folded.
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The last commit folded.
+    pub const fn commit(&self) -> Option<CommitId> {
+        self.commit
+    }
+
+    /// The desk.
+    pub const fn desk(&self) -> &DeskView {
+        &self.desk
+    }
+
+    /// The tickets.
+    pub const fn tickets(&self) -> &TicketsView {
+        &self.tickets
+    }
+
+    /// The timers.
+    pub const fn timers(&self) -> &TimersView {
+        &self.timers
+    }
+
+    /// Customers and tokens.
+    pub const fn people(&self) -> &PeopleView {
+        &self.people
+    }
+
+    /// How many events were folded.
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Events of types that this program does not know, by type, with their counts.
+    pub fn unknown_events(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.unknown.iter().map(|(name, count)| (name.as_str(), *count))
+    }
+
+    /// A report of these views.
+    pub fn report(&self, period: ReportPeriod, backlog_at: &[Timestamp]) -> Report {
+        self.report.report(period, backlog_at, &self.tickets)
+    }
+
+    /// What is due at or before an instant, of at most so many tickets.
+    pub fn due(&self, until: Timestamp, tickets: usize) -> Vec<TimerEntry> {
+        self.timers.due(until, tickets, &self.tickets, self.desk.desk())
+    }
+
+    /// What a queue holds.
+    pub fn queue_counters(&self, queue: &docket_core::ids::QueueKey, now: Timestamp) -> QueueCounters {
+        self.tickets.queue_counters(queue, now)
+    }
+
+    /// A ticket by whatever a person calls it: its number, its id, or its name in another system.
+    pub fn find_ticket(&self, name: &str) -> Option<&TicketRow> {
+        if let Ok(number) = name.trim_start_matches('#').parse()
+            && let Some(row) = self.tickets.by_number(number)
+        {
+            return Some(row);
+        }
+        if let Ok(id) = name.parse() {
+            return self.tickets.by_id(&id);
+        }
+        if let Some((source, key)) = name.split_once(':') {
+            let reference = ExternalReference { source: source.to_owned(), key: key.to_owned() };
+            if let Some(row) = self.tickets.by_external(&reference) {
+                return Some(row);
+            }
+        }
+        let number = self.tickets.by_external_key(name).next().map(|row| row.number)?;
+        self.tickets.by_number(number)
+    }
+
+    /// The same views always give the same bytes: a rebuilt set is compared with the live one by them.
+    ///
+    /// # Errors
+    /// Never for views that were made by folding.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+        rmp_serde::to_vec(self)
+    }
+
+    /// SHA-256 of [`Views::to_bytes`], hexadecimal.
+    ///
+    /// # Errors
+    /// As [`Views::to_bytes`].
+    pub fn fingerprint(&self) -> Result<String, rmp_serde::encode::Error> {
+        self.to_bytes().map(|bytes| hex::encode(Sha256::digest(bytes)))
+    }
+}
+
+impl Projection for Views {
+    fn apply(&mut self, commit: &Commit) {
+        self.desk.apply(commit);
+        self.people.apply(commit);
+        for event in &commit.events {
+            match (&event.event, commit.stream) {
+                (Event::Ticket(ticket_event), StreamId::Ticket(id)) => {
+                    let at = event.occurred_at;
+                    let answered_before = self.tickets.by_id(&id).is_some_and(|row| row.first_response_at.is_some());
+                    let moved = self.tickets.apply(id, ticket_event, at, commit.position, self.desk.desk());
+                    let Some(moved) = moved else { continue };
+                    self.timers.moved(moved.number, moved.timer_from, moved.timer_to);
+                    if let Some(row) = self.tickets.by_number(moved.number) {
+                        self.report.apply(ticket_event, at, row, answered_before);
+                    }
+                }
+                (Event::Unknown { type_name, .. }, _) => {
+                    *self.unknown.entry(type_name.clone()).or_insert(0) += 1;
+                }
+                (Event::Ticket(_) | Event::Customer(_) | Event::Desk(_) | Event::Access(_), _) => {}
+            }
+        }
+        self.position = commit.position;
+        self.commit = Some(commit.id);
+        self.commits += 1;
+        self.events += commit.events.len() as u64;
+    }
+}
