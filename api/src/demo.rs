@@ -452,13 +452,10 @@ pub async fn traffic(engine: Arc<Engine>, seed: u64) {
     loop {
         tokio::time::sleep(Duration::from_millis(rng.u64(400..2_500))).await;
         if let Err(error) = act(&engine, &mut rng).await {
-            match error {
-                // Somebody who tries the demonstration was faster, or did what makes it pointless.
-                EngineError::Rejected(_) | EngineError::Conflict { .. } => {}
-                other => {
-                    tracing::warn!(error = %other, "the demonstration's traffic stopped");
-                    return;
-                }
+            // Somebody who tries the demonstration was faster, or did what makes it pointless.
+            if !matches!(error, EngineError::Rejected(_) | EngineError::Conflict { .. }) {
+                tracing::warn!(%error, "the demonstration's traffic stopped");
+                return;
             }
         }
     }

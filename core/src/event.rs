@@ -99,7 +99,7 @@ pub enum Event {
     /// Of a customer.
     Customer(CustomerEvent),
     /// Of the desk's configuration.
-    Desk(DeskEvent),
+    Desk(Box<DeskEvent>),
     /// Of the tokens.
     Access(AccessEvent),
     /// Of a type or version that this program does not know. The write model refuses a stream that holds one; views
@@ -145,7 +145,13 @@ macro_rules! into_event {
         }
     )*};
 }
-into_event!(Ticket(TicketEvent), Customer(CustomerEvent), Desk(DeskEvent), Access(AccessEvent));
+into_event!(Ticket(TicketEvent), Customer(CustomerEvent), Access(AccessEvent));
+
+impl From<DeskEvent> for Event {
+    fn from(event: DeskEvent) -> Self {
+        Self::Desk(Box::new(event))
+    }
+}
 
 /// An event and the instant at which it happened.
 #[derive(Debug, Clone, PartialEq)]

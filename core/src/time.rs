@@ -65,7 +65,7 @@ impl Timestamp {
         let invalid = || InvalidTimestamp(text.chars().take(60).collect());
         let at: jiff::Timestamp = text.trim().parse().map_err(|_| invalid())?;
         let millis = at.as_millisecond();
-        if millis < Self::MIN.0 || millis > Self::MAX.0 {
+        if !(Self::MIN.0..=Self::MAX.0).contains(&millis) {
             return Err(invalid());
         }
         Ok(Self(millis))

@@ -248,14 +248,12 @@ impl TicketsView {
         position: Position,
         desk: &Desk,
     ) -> Option<Moved> {
-        let (number, before) = match event {
-            TicketEvent::TicketOpened(_) if !self.by_id.contains_key(&id) => {
-                (self.open(id, event, at, position)?, Keys::NONE)
-            }
-            _ => {
-                let number = *self.by_id.get(&id)?;
-                (number, Keys::of(self.by_number(number)?))
-            }
+        let opens = matches!(event, TicketEvent::TicketOpened(_)) && !self.by_id.contains_key(&id);
+        let (number, before) = if opens {
+            (self.open(id, event, at, position)?, Keys::NONE)
+        } else {
+            let number = *self.by_id.get(&id)?;
+            (number, Keys::of(self.by_number(number)?))
         };
         let names = Numbered::of(self, event);
         let row = self.rows.get_mut(number.checked_sub(1)? as usize)?;

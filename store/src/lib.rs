@@ -29,7 +29,7 @@ pub mod contract;
 pub use codec::{BlockHash, MAX_COMMIT_BYTES, MAX_EVENT_BYTES};
 pub use content::{ContentError, ContentStore};
 pub use data_dir::{DataDir, DataDirError, DataLock};
-pub use log::{Append, AppendError, EventLog, Expected, Follower, Head, ReadError};
+pub use log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Follower, Head, ReadError};
 pub use memory::MemoryLog;
 pub use scan::LogScan;
 pub use sled_log::{OpenError, OpenReport, SledLog, SledLogOptions};

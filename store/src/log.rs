@@ -14,6 +14,9 @@ use crate::codec::BlockHash;
 /// A future on the heap, so that the trait can be used as an object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Commits one by one, in order, as they are read.
+pub type Commits<'a> = Box<dyn Iterator<Item = Result<Arc<Commit>, ReadError>> + Send + 'a>;
+
 /// What the caller believes about the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
@@ -207,10 +210,7 @@ pub trait EventLog: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the start cannot be read.
-    fn scan(
-        &self,
-        after: Position,
-    ) -> Result<Box<dyn Iterator<Item = Result<Arc<Commit>, ReadError>> + Send + '_>, ReadError>;
+    fn scan(&self, after: Position) -> Result<Commits<'_>, ReadError>;
 
     /// Why the log takes no more writes, when it does not.
     fn poisoned(&self) -> Option<String>;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::{
     codec::{BlockBuilder, BlockHash, EncodedAppend},
     index::Index,
-    log::{Append, AppendError, BoxFuture, EventLog, Expected, Head, ReadError},
+    log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Head, ReadError},
 };
 
 /// An event log in memory.
@@ -114,10 +114,7 @@ impl EventLog for MemoryLog {
         Ok(self.read(|inner| inner.index.find(&id)))
     }
 
-    fn scan(
-        &self,
-        after: Position,
-    ) -> Result<Box<dyn Iterator<Item = Result<Arc<Commit>, ReadError>> + Send + '_>, ReadError> {
+    fn scan(&self, after: Position) -> Result<Commits<'_>, ReadError> {
         Ok(Box::new(self.read_all(after, usize::MAX)?.into_iter().map(Ok)))
     }
 

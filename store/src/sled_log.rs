@@ -19,7 +19,7 @@ use crate::{
     data_dir::{DataDir, DataDirError, DataLock},
     files,
     journal::{JOURNAL_FORMAT, JournalHeader, JournalWriter, frame, unframe},
-    log::{Append, AppendError, BoxFuture, EventLog, Head, ReadError},
+    log::{Append, AppendError, BoxFuture, Commits, EventLog, Head, ReadError},
     scan::LogScan,
     volume::{Database, LiveVolume, Seal, SealedVolume, VolumePath, read_journal, rebuild_database, seal},
     writer::{Submission, Writer},
@@ -426,10 +426,7 @@ impl EventLog for SledLog {
         self.shared.find(&id)
     }
 
-    fn scan(
-        &self,
-        after: Position,
-    ) -> Result<Box<dyn Iterator<Item = Result<Arc<Commit>, ReadError>> + Send + '_>, ReadError> {
+    fn scan(&self, after: Position) -> Result<Commits<'_>, ReadError> {
         let head = self.head().position;
         let scan = LogScan::new(&self.shared.data, after)?;
         Ok(Box::new(scan.take_while(move |commit| commit.as_ref().map_or(true, |c| c.position <= head))))

@@ -1,6 +1,11 @@
 //! `docket serve`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -41,7 +46,7 @@ const SNAPSHOT_COMMITS: u64 = 10_000;
 /// Serves until a signal comes.
 pub fn serve(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
     start_logging(&args.log, global.json)?;
-    let dir = if args.demo && global.data == PathBuf::from("./docket-data") {
+    let dir = if args.demo && global.data == Path::new("./docket-data") {
         PathBuf::from("./docket-demo")
     } else {
         global.data.clone()

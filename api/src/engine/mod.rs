@@ -18,7 +18,7 @@ use docket_core::{
     ids::{CommitId, CorrelationId, CustomerId, Position, StreamId, TicketId, TokenId},
     personal::Body,
     rejection::Rejection,
-    ticket::{Context, ExternalReference, Ticket, TicketCommand, TicketEvent, decide},
+    ticket::{Context, ExternalReference, Opening, Ticket, TicketCommand, TicketEvent, decide},
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Views};
@@ -229,9 +229,8 @@ impl Engine {
         commands: Vec<TicketCommand>,
         request: Request,
     ) -> Result<Done, EngineError> {
-        let requester = match &opening {
-            TicketCommand::Open(opening) => opening.requester,
-            _ => return Err(EngineError::Internal("a ticket starts with its opening".into())),
+        let TicketCommand::Open(Opening { requester, .. }) = opening else {
+            return Err(EngineError::Internal("a ticket starts with its opening".into()));
         };
         if !can(principal, Action::Ask, Resource::Ticket { requester }) {
             return Err(EngineError::Forbidden);
@@ -271,10 +270,8 @@ impl Engine {
             return Err(not_found());
         }
         for command in &commands {
-            let action = match command {
-                TicketCommand::Receive { .. } => Action::Ask,
-                _ => Action::Work,
-            };
+            let asks = matches!(command, TicketCommand::Receive { .. });
+            let action = if asks { Action::Ask } else { Action::Work };
             if !can(principal, action, resource) {
                 return Err(EngineError::Forbidden);
             }

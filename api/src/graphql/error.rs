@@ -100,7 +100,12 @@ pub fn split(error: EngineError) -> Result<UserError, Error> {
             path: vec!["input".into(), "expectedVersion".into()],
             current_version: Some(actual.into()),
         }),
-        other => Err(top_level(&other)),
+        other @ (EngineError::Forbidden
+        | EngineError::Unavailable(_)
+        | EngineError::Views(_)
+        | EngineError::Read(_)
+        | EngineError::Content(_)
+        | EngineError::Internal(_)) => Err(top_level(&other)),
     }
 }
 

@@ -11,10 +11,8 @@ pub struct DateTime(pub Timestamp);
 #[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match &value {
-            Value::String(text) => Timestamp::parse(text).map(Self).map_err(InputValueError::custom),
-            _ => Err(InputValueError::expected_type(value)),
-        }
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        Timestamp::parse(text).map(Self).map_err(InputValueError::custom)
     }
 
     fn to_value(&self) -> Value {
@@ -36,11 +34,11 @@ pub struct BigInt(pub u64);
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
         let wrong = || InputValueError::custom("a BigInt is a string of decimal digits, such as \"1024\"");
-        match &value {
-            Value::String(text) => text.parse().map(Self).map_err(|_| wrong()),
-            Value::Number(number) => number.as_u64().map(Self).ok_or_else(wrong),
-            _ => Err(InputValueError::expected_type(value)),
+        if let Value::String(text) = &value {
+            return text.parse().map(Self).map_err(|_| wrong());
         }
+        let Value::Number(number) = &value else { return Err(InputValueError::expected_type(value)) };
+        number.as_u64().map(Self).ok_or_else(wrong)
     }
 
     fn to_value(&self) -> Value {
@@ -70,14 +68,10 @@ pub struct Duration {
 #[Scalar(specified_by_url = "https://www.iso.org/iso-8601-date-and-time-format.html")]
 impl ScalarType for Duration {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match &value {
-            Value::String(text) => {
-                let span: jiff::SignedDuration = text.parse().map_err(InputValueError::custom)?;
-                let millis = i64::try_from(span.as_millis()).map_err(InputValueError::custom)?;
-                Ok(Self { millis })
-            }
-            _ => Err(InputValueError::expected_type(value)),
-        }
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        let span: jiff::SignedDuration = text.parse().map_err(InputValueError::custom)?;
+        let millis = i64::try_from(span.as_millis()).map_err(InputValueError::custom)?;
+        Ok(Self { millis })
     }
 
     fn to_value(&self) -> Value {

@@ -49,9 +49,10 @@ pub fn decide(
     context: &Context<'_>,
 ) -> Result<Vec<TicketEvent>, Rejection> {
     let Some(ticket) = state else {
-        return match command {
-            TicketCommand::Open(opening) => open(opening, context),
-            _ => Err(Rejection::NotFound { what: "ticket", key: String::new() }),
+        return if let TicketCommand::Open(opening) = command {
+            open(opening, context)
+        } else {
+            Err(Rejection::NotFound { what: "ticket", key: String::new() })
         };
     };
     match command {

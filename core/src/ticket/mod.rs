@@ -15,3 +15,6 @@ pub use event::{
     TicketEvent, TicketOpened,
 };
 pub use state::Ticket;
+
+#[cfg(test)]
+mod tests;

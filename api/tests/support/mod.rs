@@ -1,0 +1,186 @@
+//! The real binary in a directory of its own.
+#![allow(dead_code, reason = "every test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Longest that anything is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A file of real input beside the checkout. `None`, with a printed word, where it is absent.
+pub fn real_data(name: &str) -> Option<PathBuf> {
+    let path = root().join("../shared/data").join(name);
+    if path.is_file() {
+        Some(path)
+    } else {
+        println!("skipped: {name} is not beside the checkout");
+        None
+    }
+}
+
+/// A data directory and the program that works on it.
+pub struct Docket {
+    dir: TempDir,
+}
+
+impl Docket {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docket"));
+        command.args(args).arg("--data").arg(self.data()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and gives what it printed.
+    #[track_caller]
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "docket {args:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    pub fn ok_json(&self, args: &[&str]) -> Value {
+        let mut args = args.to_vec();
+        args.push("--json");
+        serde_json::from_str(&self.ok(&args)).unwrap()
+    }
+
+    /// Runs a command that must fail with one line, and gives the line.
+    #[track_caller]
+    pub fn fails(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(!output.status.success(), "docket {args:?} succeeded");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+        assert!(!error.contains("panicked"), "{error}");
+        error
+    }
+
+    /// A token made on the command line.
+    pub fn token(&self, args: &[&str]) -> String {
+        let all: Vec<&str> = ["token", "create"].iter().chain(args).copied().collect();
+        self.ok(&all).trim().to_owned()
+    }
+
+    /// Starts the server on a free port and waits until it answers.
+    pub fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    pub fn serve_with(&self, args: &[&str]) -> Server {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        let address = first.rsplit_once("http://").unwrap().1.to_owned();
+        let mut tokens = Vec::new();
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            if let Some(token) = line.split_whitespace().last().filter(|word| word.starts_with("dkt_")) {
+                tokens.push(token.to_owned());
+            }
+            if line.starts_with("Stop it") {
+                break;
+            }
+        }
+        // Whatever else it prints must not stop it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Server { child, address, tokens }
+    }
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    pub child: Child,
+    pub address: String,
+    /// Tokens that it printed.
+    pub tokens: Vec<String>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Sends a document and gives the whole answer.
+    pub async fn ask(&self, token: &str, query: &str, variables: Value) -> Value {
+        let answer = reqwest::Client::new()
+            .post(self.url("/graphql"))
+            .bearer_auth(token)
+            .header("accept", "application/graphql-response+json")
+            .json(&json!({ "query": query, "variables": variables }))
+            .send()
+            .await
+            .unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Sends a document that must be answered without errors, and gives its data.
+    #[track_caller]
+    pub fn data(&self, token: &str, query: &str, variables: Value) -> impl Future<Output = Value> {
+        let (answer, query) = (self.ask(token, query, variables), query);
+        async move {
+            let mut answer = answer.await;
+            assert!(answer.get("errors").is_none(), "{query}: {answer}");
+            answer["data"].take()
+        }
+    }
+
+    /// Asks it to stop as an operator does, and gives how it ended.
+    pub fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not stop");
+            std::thread::yield_now();
+        }
+    }
+}
