@@ -32,7 +32,8 @@ impl Shop {
         let register = "mutation { customerRegister(input: { name: \"Carl\", email: \"carl@example.org\" }) { customer { id } userErrors { message } } }";
         let made = server.data(&admin, register, json!({})).await;
         let customer_id = made["customerRegister"]["customer"]["id"].as_str().unwrap().to_owned();
-        let create = "mutation ($id: ID!) { tokenCreate(input: { role: CUSTOMER, customer: $id, label: \"Carl\" }) { secret } }";
+        let create =
+            "mutation ($id: ID!) { tokenCreate(input: { role: CUSTOMER, customer: $id, label: \"Carl\" }) { secret } }";
         let made = server.data(&admin, create, json!({ "id": customer_id })).await;
         let customer = made["tokenCreate"]["secret"].as_str().unwrap().to_owned();
         Self { docket, server, admin, agent, auditor, customer, customer_id }
@@ -66,7 +67,7 @@ async fn next(
             match socket.next().await.unwrap().unwrap() {
                 Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
                 Message::Close(frame) => return json!({ "closed": frame.map(|frame| u16::from(frame.code)) }),
-                _ => {}
+                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
     };
@@ -78,7 +79,8 @@ async fn a_customer_asks_an_agent_answers_and_both_see_what_they_may() {
     let shop = Shop::open().await;
     let id = shop.ticket("Where is my parcel?").await;
     let (server, vars) = (&shop.server, json!({ "id": id }));
-    let note = "mutation ($id: ID!) { ticketAddNote(id: $id, input: { body: \"He is a VIP\" }) { userErrors { code } } }";
+    let note =
+        "mutation ($id: ID!) { ticketAddNote(id: $id, input: { body: \"He is a VIP\" }) { userErrors { code } } }";
     server.data(&shop.agent, note, vars.clone()).await;
     let reply = "mutation ($id: ID!) { ticketReply(id: $id, input: { body: \"It left on Monday\" }) { ticket { status { name } firstResponseAt } userErrors { code } } }";
     let answered = server.data(&shop.agent, reply, vars.clone()).await;
@@ -101,7 +103,9 @@ async fn a_customer_asks_an_agent_answers_and_both_see_what_they_may() {
 async fn without_a_token_nothing_but_health_is_answered() {
     let shop = Shop::open().await;
     let client = reqwest::Client::new();
-    for (path, status) in [("/livez", 200), ("/readyz", 200), ("/graphql?query={__typename}", 401), ("/graphiql", 200), ("/nothing", 404)] {
+    for (path, status) in
+        [("/livez", 200), ("/readyz", 200), ("/graphql?query={__typename}", 401), ("/graphiql", 200), ("/nothing", 404)]
+    {
         assert_eq!(client.get(shop.server.url(path)).send().await.unwrap().status(), status, "{path}");
     }
     for token in ["", "dkt_0000", &shop.admin[..20]] {
@@ -136,13 +140,34 @@ async fn every_role_gets_what_it_may_and_nothing_else() {
         ("{ report { totals { created { events } } } }".into(), [true, true, false, true]),
         ("{ timers(dueBefore: \"2100-01-01T00:00:00Z\") { at } }".into(), [true, true, false, true]),
         ("{ log { totalCount } }".into(), [true, false, false, true]),
-        (format!("mutation {{ ticketAddNote(id: \"{own}\", input: {{ body: \"n\" }}) {{ ticket {{ id }} }} }}"), [true, true, false, false]),
-        (format!("mutation {{ ticketReply(id: \"{own}\", input: {{ body: \"r\" }}) {{ ticket {{ id }} }} }}"), [true, true, false, false]),
-        (format!("mutation {{ ticketReceive(id: \"{own}\", input: {{ body: \"m\" }}) {{ ticket {{ id }} }} }}"), [true, true, true, false]),
-        (format!("mutation {{ ticketReceive(id: \"{other}\", input: {{ body: \"m\" }}) {{ ticket {{ id }} }} }}"), [true, true, false, false]),
-        (format!("mutation {{ ticketResolve(id: \"{own}\", input: {{}}) {{ ticket {{ id }} }} }}"), [true, true, false, false]),
-        ("mutation { tokenCreate(input: { role: AUDITOR, label: \"x\" }) { secret } }".into(), [true, false, false, false]),
-        ("mutation { customerRegister(input: { name: \"D\" }) { customer { id } } }".into(), [true, true, false, false]),
+        (
+            format!("mutation {{ ticketAddNote(id: \"{own}\", input: {{ body: \"n\" }}) {{ ticket {{ id }} }} }}"),
+            [true, true, false, false],
+        ),
+        (
+            format!("mutation {{ ticketReply(id: \"{own}\", input: {{ body: \"r\" }}) {{ ticket {{ id }} }} }}"),
+            [true, true, false, false],
+        ),
+        (
+            format!("mutation {{ ticketReceive(id: \"{own}\", input: {{ body: \"m\" }}) {{ ticket {{ id }} }} }}"),
+            [true, true, true, false],
+        ),
+        (
+            format!("mutation {{ ticketReceive(id: \"{other}\", input: {{ body: \"m\" }}) {{ ticket {{ id }} }} }}"),
+            [true, true, false, false],
+        ),
+        (
+            format!("mutation {{ ticketResolve(id: \"{own}\", input: {{}}) {{ ticket {{ id }} }} }}"),
+            [true, true, false, false],
+        ),
+        (
+            "mutation { tokenCreate(input: { role: AUDITOR, label: \"x\" }) { secret } }".into(),
+            [true, false, false, false],
+        ),
+        (
+            "mutation { customerRegister(input: { name: \"D\" }) { customer { id } } }".into(),
+            [true, true, false, false],
+        ),
         ("mutation { deskApply(input: { toml: \"\" }) { position } }".into(), [true, false, false, false]),
     ];
     let tokens = [&shop.admin, &shop.agent, &shop.customer, &shop.auditor];
@@ -173,20 +198,49 @@ async fn refusals_are_data_with_a_code_and_a_path_and_change_nothing() {
         (format!("ticketOpen(input: {{ subject: \"{long}\" }})"), "TOO_LONG", json!(["input", "subject"])),
         ("ticketOpen(input: { subject: \" \" })".into(), "BLANK", json!(["input", "subject"])),
         ("ticketOpen(input: { subject: \"s\", queue: \"queue_moon\" })".into(), "NOT_FOUND", json!(["input", "queue"])),
-        ("ticketOpen(input: { subject: \"s\", requester: \"customer_01ACNN6T80KBJ1RZ4J8VXS52GV\" })".into(), "NOT_FOUND", json!(["input", "requester"])),
+        (
+            "ticketOpen(input: { subject: \"s\", requester: \"customer_01ACNN6T80KBJ1RZ4J8VXS52GV\" })".into(),
+            "NOT_FOUND",
+            json!(["input", "requester"]),
+        ),
         ("ticketReply(id: \"nonsense\", input: { body: \"b\" })".into(), "NOT_FOUND", json!(["id"])),
         (format!("ticketReply(id: \"{id}\", input: {{ body: \"\" }})"), "BLANK", json!(["input", "body"])),
-        (format!("ticketSetStatus(id: \"{id}\", input: {{ status: \"asleep\" }})"), "NOT_FOUND", json!(["input", "status"])),
-        (format!("ticketSetStatus(id: \"{id}\", input: {{ status: \"NOT A KEY\" }})"), "INVALID", json!(["input", "status"])),
-        (format!("ticketAssign(id: \"{id}\", input: {{ agent: \"agent_nobody\" }})"), "NOT_FOUND", json!(["input", "agent"])),
-        (format!("ticketSetField(id: \"{id}\", input: {{ field: \"satisfaction\", choice: \"divine\" }})"), "INVALID", json!(["input", "value"])),
-        (format!("ticketReply(id: \"{id}\", input: {{ body: \"b\", expectedVersion: \"1\" }})"), "CONFLICT", json!(["input", "expectedVersion"])),
-        (format!("ticketEscalate(id: \"{id}\", input: {{ level: 900, reason: \"r\" }})"), "INVALID", json!(["input", "level"])),
+        (
+            format!("ticketSetStatus(id: \"{id}\", input: {{ status: \"asleep\" }})"),
+            "NOT_FOUND",
+            json!(["input", "status"]),
+        ),
+        (
+            format!("ticketSetStatus(id: \"{id}\", input: {{ status: \"NOT A KEY\" }})"),
+            "INVALID",
+            json!(["input", "status"]),
+        ),
+        (
+            format!("ticketAssign(id: \"{id}\", input: {{ agent: \"agent_nobody\" }})"),
+            "NOT_FOUND",
+            json!(["input", "agent"]),
+        ),
+        (
+            format!("ticketSetField(id: \"{id}\", input: {{ field: \"satisfaction\", choice: \"divine\" }})"),
+            "INVALID",
+            json!(["input", "value"]),
+        ),
+        (
+            format!("ticketReply(id: \"{id}\", input: {{ body: \"b\", expectedVersion: \"1\" }})"),
+            "CONFLICT",
+            json!(["input", "expectedVersion"]),
+        ),
+        (
+            format!("ticketEscalate(id: \"{id}\", input: {{ level: 900, reason: \"r\" }})"),
+            "INVALID",
+            json!(["input", "level"]),
+        ),
     ];
     let position = "{ serverStatus { position } }";
     let before = shop.server.data(&shop.admin, position, json!({})).await;
     for (call, code, path) in cases {
-        let query = format!("mutation {{ {call} {{ ticket {{ id }} userErrors {{ code path message currentVersion }} }} }}");
+        let query =
+            format!("mutation {{ {call} {{ ticket {{ id }} userErrors {{ code path message currentVersion }} }} }}");
         let data = shop.server.data(&shop.admin, &query, json!({})).await;
         let payload = data.as_object().unwrap().values().next().unwrap();
         assert_eq!(payload["ticket"], Value::Null, "{call}");
@@ -333,7 +387,8 @@ async fn wrong_http_is_refused_with_the_right_status() {
 async fn long_texts_are_kept_whole_and_too_long_ones_are_refused() {
     let shop = Shop::open().await;
     let id = shop.ticket("Long").await;
-    let reply = "mutation ($id: ID!, $b: String!) { ticketReply(id: $id, input: { body: $b }) { userErrors { code } } }";
+    let reply =
+        "mutation ($id: ID!, $b: String!) { ticketReply(id: $id, input: { body: $b }) { userErrors { code } } }";
     let long = "Łódź ".repeat(20_000);
     let answer = shop.server.data(&shop.agent, reply, json!({ "id": id, "b": long })).await;
     assert_eq!(answer["ticketReply"]["userErrors"], json!([]));
@@ -384,7 +439,11 @@ fn wrong_directories_files_and_arguments_are_refused_in_one_line() {
     assert!(String::from_utf8(output.stdout).unwrap().contains("no status has the category new"));
     docket.token(&["--role", "auditor"]);
     assert!(docket.fails(&["replay", "--ticket", "INC1"]).contains("there is no ticket"));
-    assert!(docket.fails(&["report", "--from", "2026-02-01T00:00:00Z", "--to", "2026-01-01T00:00:00Z"]).contains("--to must be later"));
+    assert!(
+        docket
+            .fails(&["report", "--from", "2026-02-01T00:00:00Z", "--to", "2026-01-01T00:00:00Z"])
+            .contains("--to must be later")
+    );
 }
 
 #[test]
@@ -400,11 +459,15 @@ fn a_bad_row_is_reported_with_its_line_and_the_rest_goes_on() {
     let output = docket.run(&args);
     assert!(!output.status.success());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let lines: Vec<u64> = report["bad_rows"].as_array().unwrap().iter().map(|row| row["line"].as_u64().unwrap()).collect();
+    let lines: Vec<u64> =
+        report["bad_rows"].as_array().unwrap().iter().map(|row| row["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, [3, 4, 6], "{report}");
     assert_eq!((&report["tickets"], &report["unknown_values"]["state"]["Strange"]), (&json!(2), &json!(1)));
     let report = docket.ok_json(&["report"]);
-    assert_eq!((&report["totals"]["created"]["tickets"], &report["totals"]["closed"]["tickets"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&report["totals"]["created"]["tickets"], &report["totals"]["closed"]["tickets"]),
+        (&json!(2), &json!(1))
+    );
     let wide = docket.write("wide.csv", "id,at,state,title,surprise\nA,2026-01-01 10:00,New,One,x\n");
     let error = docket.fails(&["import", "--mapping", mapping.to_str().unwrap(), wide.to_str().unwrap()]);
     assert!(error.contains("says nothing of surprise"), "{error}");
@@ -415,7 +478,9 @@ fn a_bad_row_is_reported_with_its_line_and_the_rest_goes_on() {
     let packed = packer.finish().unwrap();
     std::fs::write(docket.path("cut.csv.gz"), &packed[..packed.len() - 9]).unwrap();
     let cut = docket.path("cut.csv.gz");
-    assert!(docket.fails(&["import", "--mapping", mapping.to_str().unwrap(), cut.to_str().unwrap()]).contains("cut.csv.gz"));
+    assert!(
+        docket.fails(&["import", "--mapping", mapping.to_str().unwrap(), cut.to_str().unwrap()]).contains("cut.csv.gz")
+    );
     assert!(docket.ok(&["verify"]).contains("verdict   ok"));
 }
 

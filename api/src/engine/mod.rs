@@ -31,8 +31,9 @@ use crate::clock::Clock;
 
 /// How long a command waits for its own commit to reach the views.
 const VIEW_WAIT: Duration = Duration::from_secs(10);
-/// How often a command that commutes is decided again after a conflict.
-const ATTEMPTS: u32 = 8;
+/// A command that commutes is decided again after conflicts for so long. Every round somebody gets through, so this is
+/// reached only by a ticket that hundreds write to at once.
+const RETRY_FOR: Duration = Duration::from_secs(5);
 /// Folded tickets kept at most.
 const CACHED_TICKETS: usize = 4096;
 
@@ -304,9 +305,8 @@ impl Engine {
             None => CommitId::new(Ulid::generate()),
         };
         let commutes = request.expected.is_none() && commands.iter().all(TicketCommand::commutes);
-        let mut attempt = 0;
+        let give_up_at = tokio::time::Instant::now() + RETRY_FOR;
         loop {
-            attempt += 1;
             let views = self.views();
             let desk = views.desk().desk();
             let loaded = self.load(id, &views)?;
@@ -345,9 +345,9 @@ impl Engine {
                     self.remember(id, Loaded { version: position, ticket: state.map(Arc::new) });
                     return self.done(id, position).await;
                 }
-                Err(docket_store::AppendError::Conflict { .. }) if commutes && attempt < ATTEMPTS => {
-                    self.forget(&id);
-                }
+                // What is kept of the ticket is behind; loading reads what came since.
+                Err(docket_store::AppendError::Conflict { .. })
+                    if commutes && tokio::time::Instant::now() < give_up_at => {}
                 Err(error) => {
                     self.forget(&id);
                     return Err(error.into());

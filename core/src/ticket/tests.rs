@@ -215,9 +215,9 @@ fn whatever_a_customer_writes_is_taken_and_opens_the_ticket_again() {
 fn a_closed_ticket_takes_no_agent_no_answer_and_no_transfer() {
     let closed = || given_a_ticket().when(1, status(StatusCategory::Closed));
     for command in [assign("ann"), reply(), TicketCommand::Transfer(QueueKey::try_new("vip").unwrap())] {
-        closed().when(2, command).then_refused(|r| {
-            matches!(r, Rejection::NotAllowedInStatus { status: StatusCategory::Closed, .. })
-        });
+        closed()
+            .when(2, command)
+            .then_refused(|r| matches!(r, Rejection::NotAllowedInStatus { status: StatusCategory::Closed, .. }));
     }
 }
 
