@@ -1,7 +1,7 @@
 //! The event log and the content store. `FORMAT.md` describes every byte.
 //!
-//! [`log`] is the contract. [`SledLog`] keeps it on disk as a journal and a sled database, volume by volume; [`MemoryLog`]
-//! in memory. [`scan`] and [`verify`] read the journals of a data directory without a lock, beside a running server.
+//! [`EventLog`] is the contract. [`SledLog`] keeps it on disk as a journal and a sled database, volume by volume; [`MemoryLog`]
+//! in memory. [`LogScan`] and [`verify()`] read the journals of a data directory without a lock, beside a running server.
 //!
 //! # Invariants
 //! - Nothing is acknowledged or shown before its journal frame is on disk (`fdatasync` returned).

@@ -1,7 +1,7 @@
 //! The desk: queues, teams, agents, statuses, categories, fields, calendars and SLA policies.
 //!
-//! [`definition`] says what each part is (the same form in the log and in a desk file), [`event`] what is stored,
-//! [`config`] compares a desk file with the present desk. This file holds the fold.
+//! `definition` says what each part is (the same form in the log and in a desk file), `event` what is stored,
+//! `config` compares a desk file with the present desk. This file holds the fold.
 
 mod config;
 mod definition;
