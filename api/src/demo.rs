@@ -204,7 +204,12 @@ type Step = (Timestamp, usize, Actor, Vec<TicketCommand>);
 /// # Errors
 /// When the log cannot be written.
 pub fn fill(log: &Arc<docket_store::SledLog>, mut views: Views, seed: u64, clock: &dyn Clock) -> anyhow::Result<Views> {
-    if !log.head().position.is_start() {
+    if let Some(first) = log.read_all(Position::START, 1)?.first() {
+        // What is written into a log is there for ever.
+        anyhow::ensure!(
+            first.cause.kind == CauseKind::Demo,
+            "this is no directory of the demonstration, and made-up traffic cannot be taken back: name an empty one with --data"
+        );
         return Ok(views);
     }
     let now = clock.now();

@@ -10,3 +10,4 @@ pub mod engine;
 pub mod graphql;
 pub mod http;
 pub mod import;
+mod toml_error;

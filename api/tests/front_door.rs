@@ -485,6 +485,49 @@ fn a_bad_row_is_reported_with_its_line_and_the_rest_goes_on() {
 }
 
 #[test]
+fn what_only_looks_or_is_refused_makes_no_directory() {
+    let docket = Docket::new();
+    let shop = root().join(SHOP);
+    assert!(docket.ok(&["apply", shop.to_str().unwrap(), "--dry-run"]).contains("add queue orders"));
+    docket.fails(&["token", "revoke", "01JD8Z6D5M3Q0T8Z7V9W2X4Y6A"]);
+    let mapping = root().join("examples/mappings/servicenow-incidents.toml");
+    docket.fails(&["import", "--mapping", mapping.to_str().unwrap(), "nowhere.csv"]);
+    docket.fails(&["token", "create", "--role", "administrator", "--agent", "ann"]);
+    assert!(!docket.data().exists());
+}
+
+#[test]
+fn a_log_that_lost_a_part_is_told_by_whatever_looks_at_it() {
+    let docket = Docket::new();
+    docket.ok(&["apply", root().join(SHOP).to_str().unwrap()]);
+    docket.token(&["--role", "auditor"]);
+    let journal = docket.data().join("log/00000001/journal");
+    let whole = std::fs::read(&journal).unwrap();
+    std::fs::write(&journal, &whole[..whole.len() - 7]).unwrap();
+    let refused = |hint: &str| {
+        for args in [&["verify"][..], &["report"], &["rebuild"], &["token", "create", "--role", "auditor"]] {
+            let error = docket.fails(args);
+            assert!(error.contains(hint), "{args:?}: {error}");
+        }
+    };
+    refused("the last stop was clean at position 2");
+    std::fs::remove_file(&journal).unwrap();
+    refused("its journal is missing");
+    // Nothing is left of the log but a snapshot that knows better.
+    std::fs::remove_dir_all(docket.data().join("log")).unwrap();
+    refused("a part of the log is missing");
+}
+
+#[test]
+fn the_demonstration_never_writes_into_somebody_elses_log() {
+    let docket = Docket::new();
+    docket.ok(&["apply", root().join(SHOP).to_str().unwrap()]);
+    let error = docket.fails(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    assert!(error.contains("cannot be taken back"), "{error}");
+    assert!(docket.ok(&["verify"]).contains("commits   1\n"));
+}
+
+#[test]
 fn a_desk_is_applied_printed_and_applied_again_without_a_change() {
     let docket = Docket::new();
     let shop = root().join(SHOP);

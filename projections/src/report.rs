@@ -178,7 +178,7 @@ impl ReportView {
             totals: whole.totals(),
             groups: groups.collect(),
             backlog: backlog_at.iter().map(|at| self.backlog(*at)).collect(),
-            sla: sla(period, tickets),
+            sla: sla(period, backlog_at.iter().max().copied(), tickets),
         }
     }
 
@@ -312,7 +312,7 @@ impl Tally {
     }
 }
 
-fn sla(period: ReportPeriod, tickets: &TicketsView) -> Vec<SlaReport> {
+fn sla(period: ReportPeriod, now: Option<Timestamp>, tickets: &TicketsView) -> Vec<SlaReport> {
     let mut by_policy: BTreeMap<(TrackKey, PolicyKey, SlaMetric), SlaReport> = BTreeMap::new();
     for row in tickets.rows() {
         for clock in &row.clocks.clocks {
@@ -334,6 +334,7 @@ fn sla(period: ReportPeriod, tickets: &TicketsView) -> Vec<SlaReport> {
                 met: 0,
                 missed: 0,
                 active: 0,
+                overdue: 0,
                 cancelled: 0,
             });
             match (clock.met(), clock.state) {
@@ -342,6 +343,8 @@ fn sla(period: ReportPeriod, tickets: &TicketsView) -> Vec<SlaReport> {
                 (None, ClockState::Cancelled(_)) => report.cancelled += 1,
                 (None, ClockState::Running(_) | ClockState::Paused(_) | ClockState::Fulfilled(_)) => {
                     report.active += 1;
+                    let overdue = clock.due_at.zip(now).is_some_and(|(due, now)| due < now);
+                    report.overdue += u64::from(overdue);
                 }
             }
         }
@@ -488,6 +491,8 @@ pub struct SlaReport {
     pub missed: u64,
     /// Clocks that run or stand.
     pub active: u64,
+    /// Of these, the ones past their deadline at the latest of the backlog's instants: they will be missed.
+    pub overdue: u64,
     /// Clocks that were cancelled, for example because the ticket was closed without a resolution.
     pub cancelled: u64,
 }

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -70,6 +70,26 @@ pub fn load(dir: &Path, log_id: &str, log: &dyn EventLog) -> Result<Option<Views
 /// The newest snapshot that this program made of this log, for a reader that has no log at hand and checks by itself.
 pub fn newest(dir: &Path, log_id: &str) -> Option<Views> {
     list(dir).unwrap_or_default().iter().find_map(|path| read(path, log_id).ok())
+}
+
+/// The position of a snapshot of this very log that lies beyond its head: a part of the log is missing. Snapshots of other
+/// code count too; their position is in their name and their log in their head.
+pub fn ahead_of(dir: &Path, log_id: &str, head: Position) -> Option<Position> {
+    let newest = list(dir).unwrap_or_default().into_iter().find(|path| {
+        let mut start = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut start));
+        read.is_ok() && start.starts_with(MAGIC) && log_id_of(&start) == Some(log_id.as_bytes())
+    })?;
+    let position = Position::new(newest.file_stem()?.to_str()?.parse().ok()?);
+    (position > head).then_some(position)
+}
+
+/// Magic, fingerprint, and a log id with its length.
+const HEAD_BYTES: u64 = 8 + 16 + 1 + 255;
+
+fn log_id_of(file: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = file.get(MAGIC.len() + FINGERPRINT.len()..)?.split_first()?;
+    rest.get(..usize::from(*length))
 }
 
 /// The log holds, at the snapshot's position, the commit that the snapshot folded last.

@@ -25,7 +25,7 @@ pub enum DataDirError {
     #[error("{0} is not a docket data directory (it has files but no docket.json): name another one with --data")]
     NotDocket(PathBuf),
     /// The marker cannot be read.
-    #[error("{path} cannot be understood: {reason}")]
+    #[error("{path} is not Docket's ({reason}): name another directory with --data")]
     Marker {
         /// The marker.
         path: PathBuf,

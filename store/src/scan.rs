@@ -8,7 +8,7 @@ use crate::{
     codec::{Block, BlockHash},
     data_dir::DataDir,
     log::{Head, ReadError},
-    volume::{BlockWalk, Seal, VolumePath},
+    volume::{BlockWalk, CleanStop, Seal, VolumePath},
 };
 
 /// Every commit after a position, in order, up to the last whole frame at the time of reading.
@@ -20,6 +20,10 @@ pub struct LogScan {
     block: std::vec::IntoIter<Arc<Commit>>,
     after: Position,
     reached: Head,
+    /// The newest volume was closed cleanly, before the scan began: its journal holds at least so much.
+    clean: Option<(u64, CleanStop)>,
+    /// Bytes of an interrupted write at the very end.
+    torn_bytes: u64,
     failed: bool,
 }
 
@@ -37,6 +41,7 @@ impl LogScan {
             Err(source) => return Err(ReadError::Io { path: dir, source }),
         };
         let mut reached = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };
+        let clean = volumes.last().and_then(|newest| Some((newest.number, CleanStop::read(newest)?)));
         let mut skipped = 0;
         for volume in &volumes {
             match Seal::read(volume)? {
@@ -53,6 +58,8 @@ impl LogScan {
             block: Vec::new().into_iter(),
             after,
             reached,
+            clean,
+            torn_bytes: 0,
             failed: false,
         })
     }
@@ -62,19 +69,31 @@ impl LogScan {
         self.reached
     }
 
+    /// Bytes of an interrupted write behind the last whole frame, or of one that is going on; nothing in them was ever
+    /// acknowledged.
+    pub const fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
+    }
+
+    /// The journals end here; so does the log, unless a clean stop says otherwise.
+    fn end<T>(&self) -> Result<Option<T>, ReadError> {
+        match &self.clean {
+            Some((volume, clean)) if clean.position > self.reached.position => {
+                Err(clean.missing(*volume, self.reached.position))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
     fn next_block(&mut self) -> Result<Option<Block>, ReadError> {
         loop {
             let Some(walk) = &mut self.walk else {
-                let Some(volume) = self.volumes.next() else { return Ok(None) };
-                let walk = match BlockWalk::open(&volume) {
-                    Ok(walk) => walk,
-                    // The newest volume may be in the making while we read.
-                    Err(error) if self.volumes.len() == 0 && !is_sealed(&volume) && is_unborn(&volume) => {
-                        tracing::debug!(%error, "a volume in the making is left out");
-                        return Ok(None);
-                    }
-                    Err(error) => return Err(error),
-                };
+                let Some(volume) = self.volumes.next() else { return self.end() };
+                // The newest volume may be in the making while we read.
+                if self.volumes.len() == 0 && volume.is_unborn().unwrap_or(false) {
+                    return self.end();
+                }
+                let walk = BlockWalk::open(&volume)?;
                 if walk.log_id() != self.log_id || walk.start() != (self.reached.position.next(), self.reached.hash) {
                     return Err(ReadError::Corrupt {
                         volume: volume.number,
@@ -93,6 +112,7 @@ impl LogScan {
                         reason: "a journal that is not the newest ends in the middle of a frame".into(),
                     });
                 }
+                self.torn_bytes = walk.torn_bytes;
                 self.walk = None;
                 continue;
             };
@@ -107,14 +127,6 @@ impl LogScan {
             }
         }
     }
-}
-
-fn is_sealed(volume: &VolumePath) -> bool {
-    volume.seal().exists()
-}
-
-fn is_unborn(volume: &VolumePath) -> bool {
-    std::fs::metadata(volume.journal()).is_ok_and(|journal| journal.len() < 512)
 }
 
 impl Iterator for LogScan {

@@ -11,17 +11,17 @@ use docket_core::{
     event::Commit,
     ids::{CommitId, Position, StreamId},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     codec::{Block, BlockHash, EncodedAppend},
     data_dir::{DataDir, DataDirError, DataLock},
     files,
-    journal::{JOURNAL_FORMAT, JournalHeader, JournalWriter, frame, unframe},
+    journal::{JOURNAL_FORMAT, JournalHeader, JournalWriter, frame},
     log::{Append, AppendError, BoxFuture, Commits, EventLog, Head, ReadError},
     scan::LogScan,
-    volume::{Database, LiveVolume, Seal, SealedVolume, VolumePath, read_journal, rebuild_database, seal},
+    volume::{CleanStop, Database, LiveVolume, Seal, SealedVolume, VolumePath, read_journal, rebuild_database, seal},
     writer::{Submission, Writer},
 };
 
@@ -71,14 +71,6 @@ pub struct OpenReport {
     pub database_rebuilt: bool,
     /// Volumes that were sealed now because an interruption had kept them from it.
     pub sealed: Vec<u64>,
-}
-
-/// Written by a clean stop: the newest volume's database is complete. Removed at the next opening.
-#[derive(Debug, Serialize, Deserialize)]
-struct CleanStop {
-    position: Position,
-    hash: BlockHash,
-    journal_bytes: u64,
 }
 
 /// One of the log's volumes.
@@ -441,9 +433,7 @@ impl EventLog for SledLog {
 /// ever written to it.
 fn discard_unborn(dir: &std::path::Path, paths: &mut Vec<VolumePath>) -> std::io::Result<()> {
     let Some(newest) = paths.last() else { return Ok(()) };
-    let journal = std::fs::read(newest.journal())
-        .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) })?;
-    if unframe(&journal).is_err() && journal.len() < 512 && paths.len() > 1 {
+    if newest.is_unborn()? {
         tracing::warn!(volume = newest.number, "a volume whose making was interrupted is made again");
         files::remove_dir(&newest.dir)?;
         files::sync_dir(dir)?;
@@ -499,18 +489,11 @@ fn open_newest(
         return Err(corrupt("the volume does not continue the chain of the one before"));
     }
     let (position, hash) = walk.reached();
-    let clean: Option<CleanStop> = std::fs::read(path.clean())
-        .ok()
-        .and_then(|bytes| unframe(&bytes).ok().and_then(|payload| rmp_serde::from_slice(payload).ok()));
+    let clean = CleanStop::read(&path);
     if let Some(clean) = &clean
         && (clean.position > position || walk.torn_bytes > 0)
     {
-        // The journal was complete when it was closed, so this is no interrupted write.
-        return Err(OpenError::Read(ReadError::Corrupt {
-            volume: path.number,
-            position: position.next(),
-            reason: format!("the last stop was clean at position {}, and the journal ends before it", clean.position),
-        }));
+        return Err(OpenError::Read(clean.missing(path.number, position)));
     }
     report.torn_bytes = walk.torn_bytes;
     let journal = JournalWriter::open(&path.journal(), walk.bytes()).map_err(write)?;
@@ -582,6 +565,7 @@ mod tests {
     use crate::{
         contract::{append, stream},
         log::Expected,
+        scan::LogScan,
         verify::verify,
     };
 
@@ -709,6 +693,32 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_lost_its_end_or_a_journal_is_neither_verified_nor_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..10);
+        fill(&log, 10..20);
+        drop(log);
+        let journal = newest(dir.path()).journal();
+        let bytes = fs::read(&journal).unwrap();
+        let refused = || {
+            assert!(!verify(&data(dir.path()), |_| {}).unwrap().ok());
+            let scan = LogScan::new(&data(dir.path()), Position::START);
+            assert!(scan.and_then(|mut scan| scan.try_for_each(|commit| commit.map(drop))).is_err());
+            assert!(SledLog::open(data(dir.path()), TINY).is_err());
+        };
+        for end in [bytes.len() - 5, bytes.len() / 2, 200] {
+            fs::write(&journal, &bytes[..end]).unwrap();
+            refused();
+        }
+        fs::remove_file(&journal).unwrap();
+        refused();
+        fs::write(&journal, &bytes).unwrap();
+        assert!(verify(&data(dir.path()), |_| {}).unwrap().ok());
+        assert_eq!(open(dir.path()).head().position, Position::new(20));
+    }
+
+    #[test]
     fn a_lost_database_is_made_again_from_the_journal() {
         let dir = tempfile::tempdir().unwrap();
         let log = open(dir.path());
@@ -736,6 +746,22 @@ mod tests {
         assert_eq!(log.report().sealed, [1]);
         assert_eq!(log.head(), head);
         assert!(first.seal().exists());
+    }
+
+    #[test]
+    fn a_first_start_that_was_interrupted_is_started_again() {
+        for half in [0, 7, 40] {
+            let dir = tempfile::tempdir().unwrap();
+            drop(open(dir.path()));
+            let journal = newest(dir.path()).journal();
+            let bytes = fs::read(&journal).unwrap();
+            fs::write(&journal, &bytes[..half]).unwrap();
+            files::remove_file(&newest(dir.path()).clean()).unwrap();
+            fs::remove_dir_all(newest(dir.path()).sled()).unwrap();
+            let log = open(dir.path());
+            fill(&log, 0..3);
+            assert_eq!(log.head().position, Position::new(3));
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct VerifyReport {
     pub head_position: Position,
     /// Hash of the last sound block. Whoever has noted it elsewhere can tell later that nothing before it has changed.
     pub head_hash: BlockHash,
+    /// Bytes of an interrupted write at the very end; nothing in them was ever acknowledged.
+    pub torn_bytes: u64,
     /// The first bad place, when there is one.
     pub damage: Option<String>,
 }
@@ -56,6 +58,7 @@ pub fn verify(data: &DataDir, mut progress: impl FnMut(Position)) -> Result<Veri
         unknown_events: 0,
         head_position: Position::START,
         head_hash: BlockHash::genesis(data.log_id()),
+        torn_bytes: 0,
         damage: None,
     };
     let mut scan = LogScan::new(data, Position::START)?;
@@ -77,6 +80,7 @@ pub fn verify(data: &DataDir, mut progress: impl FnMut(Position)) -> Result<Veri
         }
     }
     (report.head_position, report.head_hash) = (scan.reached().position, scan.reached().hash);
+    report.torn_bytes = scan.torn_bytes();
     if report.damage.is_none() {
         report.damage = check_seals(&volumes).err().map(|error| error.to_string());
     }

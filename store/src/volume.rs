@@ -33,6 +33,31 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 const LOCK_ATTEMPTS: u32 = 250;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
+/// Written by a clean stop: the newest volume is complete up to here. Removed at the next opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanStop {
+    pub position: Position,
+    pub hash: BlockHash,
+    pub journal_bytes: u64,
+}
+
+impl CleanStop {
+    /// Reads the mark of a volume; `None` when there is none, or none that can be read.
+    pub fn read(path: &VolumePath) -> Option<Self> {
+        let bytes = fs::read(path.clean()).ok()?;
+        rmp_serde::from_slice(unframe(&bytes).ok()?).ok()
+    }
+
+    /// The error of a journal that ends before a clean stop: that is no interrupted write.
+    pub fn missing(&self, volume: u64, reached: Position) -> ReadError {
+        ReadError::Corrupt {
+            volume,
+            position: reached.next(),
+            reason: format!("the last stop was clean at position {}, and the journal ends before it", self.position),
+        }
+    }
+}
+
 /// Where the files of a volume are.
 #[derive(Debug, Clone)]
 pub struct VolumePath {
@@ -52,14 +77,26 @@ impl VolumePath {
             let entry = entry?;
             let name = entry.file_name();
             let number = name.to_str().filter(|name| name.len() == 8).and_then(|name| name.parse().ok());
-            if let Some(number) = number
-                && entry.path().join("journal").is_file()
-            {
+            if let Some(number) = number {
                 volumes.push(Self { number, dir: entry.path() });
             }
         }
         volumes.sort_by_key(|volume| volume.number);
         Ok(volumes)
+    }
+
+    /// True for a volume whose making was interrupted before its header was whole: nothing was ever written to it. The
+    /// database comes after the header, and seal and clean mark after that.
+    pub fn is_unborn(&self) -> io::Result<bool> {
+        /// A header is shorter.
+        const HEADER_MAX: usize = 512;
+        let journal = match fs::read(self.journal()) {
+            Ok(journal) => journal,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let later = [self.sled(), self.seal(), self.clean()];
+        Ok(journal.len() < HEADER_MAX && unframe(&journal).is_err() && !later.iter().any(|path| path.exists()))
     }
 
     pub fn journal(&self) -> PathBuf {
@@ -105,6 +142,13 @@ pub struct BlockWalk {
 
 impl BlockWalk {
     pub fn open(path: &VolumePath) -> Result<Self, ReadError> {
+        if !path.journal().exists() {
+            return Err(ReadError::Corrupt {
+                volume: path.number,
+                position: Position::START,
+                reason: "its journal is missing".into(),
+            });
+        }
         let reader = JournalReader::open(&path.journal())?;
         let (next, hash) = (reader.header.first, reader.header.previous_block);
         if reader.header.volume != path.number {

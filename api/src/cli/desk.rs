@@ -1,11 +1,15 @@
 //! `docket apply` and `docket desk`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use docket_core::desk::DeskConfig;
-use docket_store::DataDir;
+use docket_projections::Views;
+use docket_store::{DataDir, DataDirError};
 use serde_json::json;
 
 use super::{
@@ -16,6 +20,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     engine::{Applied, Principal},
+    toml_error::one_line,
 };
 
 /// Arguments of `docket apply`.
@@ -31,21 +36,13 @@ pub struct ApplyArgs {
 /// Reads a desk file.
 fn read(file: &PathBuf) -> anyhow::Result<DeskConfig> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-        anyhow::anyhow!("{}, line {line}: {}", file.display(), error.message())
-    })
+    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}, {}", file.display(), one_line(&text, &error)))
 }
 
 /// Makes the desk as a file says.
 pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
     let config = read(&args.file)?;
-    let opened = Opened::writable(&global.data)?;
-    let engine = opened.engine(Arc::new(SystemClock))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let applied = runtime.block_on(engine.apply_desk(&Principal::local(), config, args.dry_run))?;
-    opened.save(&engine.views());
-    opened.log.close();
+    let applied = if args.dry_run { compare(&global.data, config)? } else { write(&global.data, config)? };
     match applied {
         Applied::Problems(problems) => {
             for problem in &problems {
@@ -62,7 +59,7 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
                 }));
             }
             for change in &changes {
-                line(format!("{} {} {}", change.verb, change.kind, change.key))?;
+                line(format!("{} {} {}", change.verb, change.kind, change.key).trim_end())?;
             }
             line(match (changes.len(), args.dry_run) {
                 (0, _) => "the desk is as the file says".to_owned(),
@@ -71,6 +68,36 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
             })
         }
     }
+}
+
+/// What would change: reads alone, also beside a server, and where nothing is yet.
+fn compare(dir: &Path, mut config: DeskConfig) -> anyhow::Result<Applied> {
+    let views = match DataDir::open(dir) {
+        Err(DataDirError::Missing(_)) => Views::default(),
+        data => views_read_only(&data?)?,
+    };
+    let desk = views.desk().desk();
+    config.number_policies();
+    config.fill_from(desk);
+    let problems = config.problems(desk);
+    Ok(if problems.is_empty() {
+        Applied::Changes(config.changes_from(desk), views.position())
+    } else {
+        Applied::Problems(problems)
+    })
+}
+
+fn write(dir: &Path, config: DeskConfig) -> anyhow::Result<Applied> {
+    if let Applied::Problems(problems) = compare(dir, config.clone())? {
+        return Ok(Applied::Problems(problems));
+    }
+    let mut opened = Opened::writable(dir)?;
+    let engine = opened.engine(Arc::new(SystemClock))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let applied = runtime.block_on(engine.apply_desk(&Principal::local(), config, false));
+    opened.save(&engine.views());
+    opened.log.close();
+    Ok(applied?)
 }
 
 /// Prints the present desk of the data directory.

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{
     Global, instant,
-    open::{bar, checked_snapshot, fold, views_read_only},
+    open::{bar, checked_snapshot, fold, refuse_lost_log, views_read_only},
     print, print_json,
 };
 use crate::clock::{Clock, SystemClock};
@@ -36,6 +36,11 @@ pub struct ReplayArgs {
 
 /// Prints the log.
 pub fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<()> {
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from > to
+    {
+        bail!("the range ends before it starts: --to must not be smaller than --from");
+    }
     let data = DataDir::open(&global.data)?;
     let stream = match &args.ticket {
         None => None,
@@ -199,8 +204,8 @@ fn tell(report: &Report) -> anyhow::Result<()> {
         let of = sla.met + sla.missed;
         let share = if of == 0 { "–".to_owned() } else { format!("{:.1} %", sla.met as f64 * 100.0 / of as f64) };
         print(format!(
-            "SLA {} ({}), {}: {} met, {} missed, {share}; {} active, {} cancelled",
-            sla.policy, sla.track, sla.metric, sla.met, sla.missed, sla.active, sla.cancelled
+            "SLA {} ({}), {}: {} met, {} missed, {share}; {} active ({} of them overdue), {} cancelled",
+            sla.policy, sla.track, sla.metric, sla.met, sla.missed, sla.active, sla.overdue, sla.cancelled
         ))?;
     }
     for by in &report.groups {
@@ -231,8 +236,11 @@ pub fn verify(global: &Global) -> anyhow::Result<()> {
     let data = DataDir::open(&global.data)?;
     let started = Instant::now();
     let spinner = bar(0, "verifying");
-    let report = verify_log(&data, |position| spinner.set_message(format!("verifying: at position {position}")))?;
+    let mut report = verify_log(&data, |position| spinner.set_message(format!("verifying: at position {position}")))?;
     spinner.finish_and_clear();
+    if report.ok() {
+        report.damage = refuse_lost_log(&data, report.head_position).err().map(|error| error.to_string());
+    }
     if global.json {
         let mut value = serde_json::to_value(&report)?;
         if let Some(members) = value.as_object_mut() {
@@ -246,6 +254,12 @@ pub fn verify(global: &Global) -> anyhow::Result<()> {
         print(format!("commits   {}", report.commits))?;
         print(format!("events    {} ({} of unknown types)", report.events, report.unknown_events))?;
         print(format!("head      {} {}", report.head_position, report.head_hash))?;
+        if report.torn_bytes > 0 {
+            let bytes = report.torn_bytes;
+            print(format!(
+                "torn      {bytes} bytes of an interrupted write at the end; nothing in them was acknowledged"
+            ))?;
+        }
         print(format!("seconds   {:.2}", started.elapsed().as_secs_f64()))?;
         print(format!("verdict   {}", if report.ok() { "ok" } else { "DAMAGED" }))?;
     }
@@ -268,6 +282,7 @@ pub fn rebuild(global: &Global) -> anyhow::Result<()> {
     };
     let fresh = rebuild_views(Views::default(), LogScan::new(&data, Position::START)?, end, progress)?;
     let fresh = fresh.context("the rebuild was cancelled")?;
+    refuse_lost_log(&data, fresh.position())?;
     let seconds = started.elapsed().as_secs_f64();
     shown.finish_and_clear();
     let identical = match kept {

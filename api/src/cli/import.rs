@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use docket_projections::Views;
-use docket_store::EventLog;
+use docket_store::{DataDir, DataDirError, EventLog, MemoryLog};
 
 use super::{
     Global,
@@ -39,6 +39,14 @@ pub fn import(global: &Global, args: &ImportArgs) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(&args.mapping)
         .with_context(|| format!("cannot read the mapping {}", args.mapping.display()))?;
     let mapping = Mapping::parse(&text)?;
+    for input in &args.inputs {
+        std::fs::File::open(input).with_context(|| format!("cannot read {}", input.display()))?;
+    }
+    if args.dry_run && matches!(DataDir::open(&global.data), Err(DataDirError::Missing(_))) {
+        let (log, views) = (MemoryLog::new(), Views::default());
+        let report = run(&log, &views, &mapping, &args.inputs, SystemClock.now(), true, |_| {})?;
+        return finish(global, &report);
+    }
     let opened = Opened::writable(&global.data)?;
     let mut shown = None;
     let report =
@@ -56,11 +64,14 @@ pub fn import(global: &Global, args: &ImportArgs) -> anyhow::Result<()> {
         opened.save(&views);
     }
     opened.log.close();
-    let report = report.context("the import stopped; run it again to go on")?;
+    finish(global, &report?)
+}
+
+fn finish(global: &Global, report: &ImportReport) -> anyhow::Result<()> {
     if global.json {
-        print_json(&report)?;
+        print_json(report)?;
     } else {
-        tell(&report)?;
+        tell(report)?;
     }
     if report.bad_row_count > 0 {
         bail!("{} rows were left out; everything else was taken", report.bad_row_count);

@@ -41,7 +41,9 @@ enum Command {
     #[command(after_help = "Example: docket serve --listen 127.0.0.1:8080\n         docket serve --demo")]
     Serve(serve::ServeArgs),
     /// Make the desk as a desk file says
-    #[command(after_help = "Example: docket apply examples/desks/small-shop.toml --dry-run")]
+    #[command(
+        after_help = "Example: docket apply examples/desks/small-shop.toml --dry-run\n\nA kind of part that the file does not mention (teams, say) is left as it is; of a kind that it mentions, what it leaves\nout is retired. Nothing is deleted: history stays readable."
+    )]
     Apply(desk::ApplyArgs),
     /// Print the present desk as a desk file
     #[command(after_help = "Example: docket desk > desk.toml")]
@@ -58,7 +60,7 @@ enum Command {
     Replay(history::ReplayArgs),
     /// Count what happened
     #[command(
-        after_help = "Example: docket report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n\nPeriods are half-open over the instants at which things happened. Resolution times run from the opening; the last one in\nthe period counts. The median is the mean of the middle two when the count is even, p90 is the nearest rank. The backlog\nat an instant are the tickets opened and not closed then. Groups are credited as the ticket was at the time."
+        after_help = "Example: docket report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n\nPeriods are half-open over the instants at which things happened. Resolution times run from the opening; the last one in\nthe period counts. The median is the mean of the middle two when the count is even, p90 is the nearest rank. The backlog\nat an instant are the tickets opened and not closed then. Groups are credited as the ticket was at the time. Service levels\ncount clocks that ended in the period; active ones past their deadline are shown as overdue, and are not missed yet."
     )]
     Report(history::ReportArgs),
     /// Walk the hash chain of the log; exit code 0 only when all of it is sound

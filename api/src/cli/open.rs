@@ -22,6 +22,10 @@ impl Opened {
     /// Opens it, or makes it where nothing is; the views come from a snapshot and the log.
     pub fn writable(dir: &Path) -> anyhow::Result<Self> {
         let data = DataDir::open_or_create(dir, Ulid::generate())?;
+        if LogScan::new(&data, Position::START)?.next().is_none() {
+            // Before a new log is begun where an old one was.
+            refuse_lost_log(&data, Position::START)?;
+        }
         let log = Arc::new(SledLog::open(data.clone(), SledLogOptions::default())?);
         let report = log.report();
         if report.torn_bytes > 0 {
@@ -36,6 +40,7 @@ impl Opened {
         if !report.sealed.is_empty() {
             tracing::info!(volumes = ?report.sealed, "volumes were sealed whose sealing had been interrupted");
         }
+        refuse_lost_log(&data, log.head().position)?;
         let start = snapshot::load(&data.snapshots(), data.log_id(), &*log)?.unwrap_or_default();
         let (after, end) = (start.position(), log.head().position);
         let views = fold(start, log.scan(after)?, end)?;
@@ -43,8 +48,9 @@ impl Opened {
     }
 
     /// An engine over it, whose views follow the log on a thread of their own until the log is closed.
-    pub fn engine(&self, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<Engine>> {
-        let live = LiveViews::new(self.views.clone());
+    /// Takes the views: to keep those of the start would keep alive all that changes later.
+    pub fn engine(&mut self, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<Engine>> {
+        let live = LiveViews::new(std::mem::take(&mut self.views));
         let log: Arc<dyn EventLog> = Arc::<SledLog>::clone(&self.log);
         let engine = Engine::new(Arc::clone(&log), Arc::clone(&live), ContentStore::new(&self.data.content()), clock);
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -68,7 +74,22 @@ pub fn views_read_only(data: &DataDir) -> anyhow::Result<Views> {
     let start = checked_snapshot(data)?.unwrap_or_default();
     let scan = LogScan::new(data, start.position())?;
     let end = start.position();
-    fold(start, scan, end)
+    let views = fold(start, scan, end)?;
+    refuse_lost_log(data, views.position())?;
+    Ok(views)
+}
+
+/// Stops when a snapshot shows that the log once was longer.
+pub fn refuse_lost_log(data: &DataDir, head: Position) -> anyhow::Result<()> {
+    if let Some(position) = snapshot::ahead_of(&data.snapshots(), data.log_id(), head) {
+        let snapshots = data.snapshots();
+        anyhow::bail!(
+            "a part of the log is missing: it ends at position {head}, and a snapshot of it was made at {position}. Bring the \
+             missing volumes back; to go on without them, remove {}",
+            snapshots.display()
+        );
+    }
+    Ok(())
 }
 
 /// The newest snapshot, when the journal bears it out.

@@ -1,6 +1,7 @@
 //! `docket serve`.
 
 use std::{
+    io::IsTerminal,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use docket_core::{access::Role, desk::DeskConfig};
 use docket_store::EventLog;
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::{Global, open::Opened, print};
@@ -24,8 +26,8 @@ use crate::{
 /// Arguments of `docket serve`.
 #[derive(Args)]
 pub struct ServeArgs {
-    /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    /// Address to listen on: an IP address and a port
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// A lively desk of its own, in ./docket-demo unless --data says otherwise
     #[arg(long)]
@@ -36,6 +38,10 @@ pub struct ServeArgs {
     /// What to log, for example `info` or `docket_store=debug`
     #[arg(long, default_value = "info", env = "DOCKET_LOG")]
     log: String,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
 /// How often the server looks whether a new snapshot is worth writing.
@@ -56,7 +62,7 @@ pub fn serve(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
         opened.views = demo::fill(&opened.log, opened.views, args.seed, &SystemClock)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let views = runtime.block_on(run(&opened, args))?;
+    let views = runtime.block_on(run(&mut opened, args, global.json))?;
     opened.save(&views);
     opened.log.close();
     match opened.log.poisoned() {
@@ -65,16 +71,16 @@ pub fn serve(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
     }
 }
 
-async fn run(opened: &Opened, args: &ServeArgs) -> anyhow::Result<docket_projections::Views> {
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}: name another address with --listen", args.listen))?;
+async fn run(opened: &mut Opened, args: &ServeArgs, as_json: bool) -> anyhow::Result<docket_projections::Views> {
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| {
+        anyhow::anyhow!("cannot listen on {}: {error}. Name another address with --listen", args.listen)
+    })?;
     let address = listener.local_addr()?;
     let engine = opened.engine(Arc::new(SystemClock))?;
     if engine.views().desk().desk().statuses.is_empty() {
         engine.apply_desk(&Principal::local(), DeskConfig::starter(), false).await?;
     }
-    greet(&engine, address, args).await?;
+    greet(&engine, address, args.demo, as_json).await?;
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "listening beyond this machine, without encryption: put a TLS proxy before it");
     }
@@ -102,30 +108,36 @@ async fn run(opened: &Opened, args: &ServeArgs) -> anyhow::Result<docket_project
 }
 
 /// Says where to look and what to try.
-async fn greet(engine: &Arc<Engine>, address: SocketAddr, args: &ServeArgs) -> anyhow::Result<()> {
+async fn greet(engine: &Arc<Engine>, address: SocketAddr, demo: bool, as_json: bool) -> anyhow::Result<()> {
     let views = engine.views();
+    let tokens = if demo {
+        demo::tokens(engine).await?
+    } else if views.people().tokens().next().is_none() {
+        let label = "made at the first start";
+        let (_, secret, _) = engine.issue_token(&Principal::local(), Role::Administrator, label, None).await?;
+        vec![("administrator", secret)]
+    } else {
+        vec![]
+    };
+    if as_json {
+        let tokens: Vec<_> = tokens.iter().map(|(role, token)| json!({ "role": role, "token": token })).collect();
+        let address = format!("http://{address}");
+        return print(json!({ "address": address, "tickets": views.tickets().len(), "tokens": tokens }));
+    }
     print(format!(
         "Docket {} serves {} tickets at http://{address}",
         env!("CARGO_PKG_VERSION"),
         views.tickets().len()
     ))?;
-    let first_token = if args.demo {
-        let tokens = demo::tokens(engine).await?;
-        print("\nTokens to try, good for this demonstration:")?;
-        for (who, token) in &tokens {
-            print(format!("  {who:<14} {token}"))?;
-        }
-        tokens.into_iter().next().map(|(_, token)| token)
-    } else if views.people().tokens().next().is_none() {
-        let label = "made at the first start";
-        let (_, secret, _) = engine.issue_token(&Principal::local(), Role::Administrator, label, None).await?;
-        print("\nNobody has a token yet. This one is an administrator's and is shown this once:")?;
-        print(format!("  {secret}"))?;
-        Some(secret)
-    } else {
-        None
-    };
-    if let Some(token) = first_token {
+    print(match (tokens.is_empty(), demo) {
+        (true, _) => "",
+        (false, true) => "\nTokens to try, until the next start of the demonstration:",
+        (false, false) => "\nNobody has a token yet. This one is an administrator's and is shown this once:",
+    })?;
+    for (who, token) in &tokens {
+        print(format!("  {who:<14} {token}"))?;
+    }
+    if let Some((_, token)) = tokens.first() {
         print(format!("\nThe console:   http://{address}/graphiql#token={token}"))?;
         print(format!(
             "A first query: curl -s http://{address}/graphql -H 'authorization: Bearer {token}' -H 'content-type: application/json' \\\n    -d '{{\"query\":\"{{ queues {{ nodes {{ name counters {{ unfinished overdue }} }} }} }}\"}}'"
@@ -178,7 +190,8 @@ fn signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
 fn start_logging(filter: &str, json: bool) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .with_context(|| format!("{filter:?} is no log filter: try info or docket_store=debug"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
     let started = if json { builder.json().try_init() } else { builder.try_init() };
     started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
 }

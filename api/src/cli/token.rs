@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use docket_core::{
     access::Role,
@@ -70,7 +70,9 @@ pub fn run(global: &Global, command: &TokenCommand) -> anyhow::Result<()> {
         TokenCommand::Create(args) => create(global, args),
         TokenCommand::List => list(global),
         TokenCommand::Revoke { id } => {
-            let opened = Opened::writable(&global.data)?;
+            // Revoking makes no directory.
+            DataDir::open(&global.data)?;
+            let mut opened = Opened::writable(&global.data)?;
             let engine = opened.engine(Arc::new(SystemClock))?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
             runtime.block_on(engine.revoke_token(&Principal::local(), *id))?;
@@ -82,13 +84,19 @@ pub fn run(global: &Global, command: &TokenCommand) -> anyhow::Result<()> {
 }
 
 fn create(global: &Global, args: &CreateArgs) -> anyhow::Result<()> {
+    let named = (args.agent.is_some(), args.customer.is_some());
+    match (args.role, named) {
+        (RoleArg::Agent, (true, false)) | (RoleArg::Customer, (false, true)) => {}
+        (RoleArg::Administrator | RoleArg::Auditor, (false, false)) => {}
+        _ => bail!("--agent goes with --role agent, --customer with --role customer, and neither with the other roles"),
+    }
     let role = match args.role {
         RoleArg::Administrator => Role::Administrator,
         RoleArg::Auditor => Role::Auditor,
         RoleArg::Agent => Role::Agent(args.agent.clone().context("name the agent with --agent")?),
         RoleArg::Customer => Role::Customer(args.customer.context("name the customer with --customer")?),
     };
-    let opened = Opened::writable(&global.data)?;
+    let mut opened = Opened::writable(&global.data)?;
     let engine = opened.engine(Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let issued = runtime.block_on(engine.issue_token(&Principal::local(), role, &args.label, args.expires));

@@ -24,7 +24,10 @@ use super::{
     scalars::{BigInt, DateTime},
     ticket::Ticket,
 };
-use crate::engine::{Applied, Done, EngineError, NewCustomer, Request};
+use crate::{
+    engine::{Applied, Done, EngineError, NewCustomer, Request},
+    toml_error::one_line,
+};
 
 /// Declares the payload of a mutation of a ticket.
 macro_rules! ticket_payloads {
@@ -806,7 +809,7 @@ impl Mutation {
         };
         let config = match toml::from_str(&input.toml) {
             Ok(config) => config,
-            Err(error) => return Ok(Some(refused(vec![invalid(error.to_string())], client_mutation_id))),
+            Err(error) => return Ok(Some(refused(vec![invalid(one_line(&input.toml, &error))], client_mutation_id))),
         };
         let applied = session.engine.apply_desk(&session.principal, config, input.dry_run).await;
         Ok(Some(match applied {

@@ -1,10 +1,11 @@
 //! What can be asked.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_graphql::{Context, Enum, Error, ID, Interface, Object, SimpleObject};
 use docket_core::{
     access::Role,
+    desk::Defined,
     ids::{AgentKey, CategoryKey, CommitId, CustomerId, Position, QueueKey, TeamKey, TicketId},
     ticket::{ExternalReference, TimerCommand},
 };
@@ -18,7 +19,7 @@ use super::{
     },
     error::{bad_input, top_level},
     log::{self, Commit, CommitConnection},
-    relay::{MAX_PAGE, Paging, local_id},
+    relay::{MAX_PAGE, Paging, Slice, local_id},
     report::Report,
     scalars::{BigInt, DateTime},
     ticket::{self, Ticket, TicketConnection, TicketFilter, TicketOrder, page_size},
@@ -248,10 +249,10 @@ impl Query {
     ) -> Result<Option<QueueConnection>, Error> {
         let session = Session::of(context)?;
         session.need(Action::Read, Resource::Desk)?;
-        let live = session.views.desk().desk().queues.iter().filter(|(_, queue)| !queue.retired);
-        let list =
-            live.map(|(key, _)| (key.to_string(), Queue { views: Arc::clone(&session.views), key: key.clone() }));
-        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+        let paging = Paging::new(first, after, last, before)?;
+        let parts = &session.views.desk().desk().queues;
+        let page = desk_page(parts, &paging, |key| Queue { views: Arc::clone(&session.views), key })?;
+        Ok(Some(page.into()))
     }
 
     /// The teams of the desk.
@@ -266,9 +267,10 @@ impl Query {
     ) -> Result<Option<TeamConnection>, Error> {
         let session = Session::of(context)?;
         session.need(Action::Read, Resource::Figures)?;
-        let live = session.views.desk().desk().teams.iter().filter(|(_, team)| !team.retired);
-        let list = live.map(|(key, _)| (key.to_string(), Team { views: Arc::clone(&session.views), key: key.clone() }));
-        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+        let paging = Paging::new(first, after, last, before)?;
+        let parts = &session.views.desk().desk().teams;
+        let page = desk_page(parts, &paging, |key| Team { views: Arc::clone(&session.views), key })?;
+        Ok(Some(page.into()))
     }
 
     /// The agents of the desk.
@@ -283,10 +285,10 @@ impl Query {
     ) -> Result<Option<AgentConnection>, Error> {
         let session = Session::of(context)?;
         session.need(Action::Read, Resource::Figures)?;
-        let live = session.views.desk().desk().agents.iter().filter(|(_, agent)| !agent.retired);
-        let list =
-            live.map(|(key, _)| (key.to_string(), Agent { views: Arc::clone(&session.views), key: key.clone() }));
-        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+        let paging = Paging::new(first, after, last, before)?;
+        let parts = &session.views.desk().desk().agents;
+        let page = desk_page(parts, &paging, |key| Agent { views: Arc::clone(&session.views), key })?;
+        Ok(Some(page.into()))
     }
 
     /// The customers of the desk.
@@ -318,10 +320,10 @@ impl Query {
     ) -> Result<Option<CategoryConnection>, Error> {
         let session = Session::of(context)?;
         session.need(Action::Read, Resource::Desk)?;
-        let live = session.views.desk().desk().categories.iter().filter(|(_, category)| !category.retired);
-        let list =
-            live.map(|(key, _)| (key.to_string(), Category { views: Arc::clone(&session.views), key: key.clone() }));
-        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+        let paging = Paging::new(first, after, last, before)?;
+        let parts = &session.views.desk().desk().categories;
+        let page = desk_page(parts, &paging, |key| Category { views: Arc::clone(&session.views), key })?;
+        Ok(Some(page.into()))
     }
 
     /// The configuration of the desk.
@@ -408,6 +410,16 @@ impl Query {
         session.need(Action::Read, Resource::Log)?;
         log::page(session, &Paging::new(first, after, last, before)?).map(Some)
     }
+}
+
+/// A page of the parts of the desk that are not retired, by key.
+fn desk_page<K: Clone + ToString, T, N>(
+    parts: &BTreeMap<K, Defined<T>>,
+    paging: &Paging,
+    node: impl Fn(K) -> N,
+) -> Result<Slice<N>, Error> {
+    let live = parts.iter().filter(|(_, part)| !part.retired);
+    paging.of_list(live.map(|(key, _)| (key.to_string(), node(key.clone()))).collect())
 }
 
 /// The ticket, when the session may see it.

@@ -115,6 +115,8 @@ pub struct ReportSla {
     pub missed: i32,
     /// Clocks that run or stand.
     pub active: i32,
+    /// Of these, the ones past their deadline at the latest of the backlog's instants: they will be missed.
+    pub overdue: i32,
     /// Clocks that were cancelled.
     pub cancelled: i32,
     /// met / (met + missed); null when both are 0.
@@ -187,6 +189,7 @@ impl From<views::Report> for Report {
                     met: int(sla.met),
                     missed: int(sla.missed),
                     active: int(sla.active),
+                    overdue: int(sla.overdue),
                     cancelled: int(sla.cancelled),
                     compliance: (sla.met + sla.missed > 0).then(|| sla.met as f64 / (sla.met + sla.missed) as f64),
                 })

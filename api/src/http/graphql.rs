@@ -234,7 +234,13 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
         }
     };
     let principal = app.authenticate(&parts.headers, parts.uri.query()).ok_or_else(|| {
-        let message = "send a token as Authorization: Bearer dkt_…; `docket token create` makes one";
+        let sent = parts.headers.contains_key(header::AUTHORIZATION)
+            || parts.uri.query().is_some_and(|query| query.contains("access_token="));
+        let message = if sent {
+            "this token is unknown, has ended or was taken back; it is sent as Authorization: Bearer dkt_…"
+        } else {
+            "send a token as Authorization: Bearer dkt_…; `docket token create` makes one"
+        };
         Refusal::new(StatusCode::UNAUTHORIZED, code::UNAUTHENTICATED, message)
     })?;
     let payload = if by_get {

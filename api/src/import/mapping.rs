@@ -11,6 +11,8 @@ use docket_core::{
 use jiff::{civil::DateTime, tz::TimeZone};
 use serde::Deserialize;
 
+use crate::toml_error::one_line;
+
 /// A mapping file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,8 +145,8 @@ pub struct MappedStatus {
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
     /// It is not such a file.
-    #[error("the mapping cannot be understood: {0}")]
-    Toml(#[from] toml::de::Error),
+    #[error("the mapping cannot be understood, {0}")]
+    Toml(String),
     /// Its zone is not known.
     #[error("the mapping's time zone {0:?} is not known: use an IANA name such as Europe/London")]
     Zone(String),
@@ -174,7 +176,7 @@ impl Mapping {
     /// # Errors
     /// When it is not one.
     pub fn parse(text: &str) -> Result<Self, MappingError> {
-        let mapping: Self = toml::from_str(text)?;
+        let mapping: Self = toml::from_str(text).map_err(|error| MappingError::Toml(one_line(text, &error)))?;
         mapping.instants()?;
         mapping.subject_columns()?;
         Ok(mapping)

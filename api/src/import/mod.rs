@@ -58,7 +58,7 @@ pub enum ImportError {
     #[error(transparent)]
     Mapping(#[from] MappingError),
     /// A file cannot be read.
-    #[error("cannot read {path}")]
+    #[error("cannot read {path} to its end; what was read before is imported")]
     File {
         /// The file.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum ImportError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The log cannot be written.
-    #[error(transparent)]
+    #[error("the import stopped and can be run again to go on")]
     Append(#[from] AppendError),
     /// The log gave a commit another place than the only writer expects.
     #[error("another process writes to the log: a commit was expected at {expected} and came to stand at {actual}")]
