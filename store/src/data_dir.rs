@@ -178,8 +178,14 @@ impl DataDir {
     }
 }
 
+/// Empty but for what an interrupted making of a data directory leaves.
 fn is_empty(dir: &Path) -> io::Result<bool> {
-    Ok(fs::read_dir(dir)?.next().is_none())
+    for entry in fs::read_dir(dir)? {
+        if entry?.file_name() != format!("{MARKER}.tmp").as_str() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -193,6 +199,13 @@ mod tests {
         let error = DataDir::open_or_create(dir.path(), Ulid::nil()).unwrap_err();
         assert!(matches!(error, DataDirError::NotDocket(_)));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_making_that_was_interrupted_is_done_again() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("docket.json.tmp"), "").unwrap();
+        assert!(DataDir::open_or_create(dir.path(), Ulid::nil()).is_ok());
     }
 
     #[test]

@@ -116,6 +116,12 @@ impl LogScan {
                 self.walk = None;
                 continue;
             };
+            if let Some((volume, clean)) = &self.clean
+                && block.last == clean.position
+                && block.hash != clean.hash
+            {
+                return Err(clean.differs(*volume));
+            }
             let first = self.reached.position.next();
             self.reached = Head { position: block.last, hash: block.hash };
             if block.last > self.after {

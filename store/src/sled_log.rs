@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
 };
 
@@ -106,6 +109,8 @@ pub struct Shared {
     opened: Mutex<OpenedSealed>,
     pub head: watch::Sender<Head>,
     poison: OnceLock<String>,
+    /// A database gave something that it should not: the next start makes the newest one again from its journal.
+    suspect: AtomicBool,
 }
 
 #[derive(Default)]
@@ -127,6 +132,11 @@ impl Shared {
     pub fn poison(&self, reason: String) {
         tracing::error!(reason, "the log takes no more writes");
         let _ = self.poison.set(reason);
+    }
+
+    /// True once a database could not be read.
+    pub fn suspect(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed)
     }
 
     fn volumes(&self) -> Vec<Volume> {
@@ -196,6 +206,13 @@ impl Shared {
 
     /// The block that holds a durable position.
     fn block(&self, position: Position) -> Result<Arc<Block>, ReadError> {
+        self.read_block(position).inspect_err(|error| {
+            tracing::error!(%error, "a block could not be read; restart to make the newest database again from its journal");
+            self.suspect.store(true, Ordering::Relaxed);
+        })
+    }
+
+    fn read_block(&self, position: Position) -> Result<Arc<Block>, ReadError> {
         let holds = |block: &&Arc<Block>| block.first <= position && position <= block.last();
         if let Some(block) = lock(&self.blocks).iter().find(holds) {
             return Ok(Arc::clone(block));
@@ -284,6 +301,7 @@ impl SledLog {
             opened: Mutex::default(),
             head: watch::Sender::new(head),
             poison: OnceLock::new(),
+            suspect: AtomicBool::new(false),
         });
         let (queue, submissions) = mpsc::channel(options.queue);
         let writer = Writer::new(Arc::clone(&shared), journal, live, options.volume_bytes);
@@ -494,6 +512,12 @@ fn open_newest(
         && (clean.position > position || walk.torn_bytes > 0)
     {
         return Err(OpenError::Read(clean.missing(path.number, position)));
+    }
+    if let Some(clean) = &clean
+        && clean.position == position
+        && clean.hash != hash
+    {
+        return Err(OpenError::Read(clean.differs(path.number)));
     }
     report.torn_bytes = walk.torn_bytes;
     let journal = JournalWriter::open(&path.journal(), walk.bytes()).map_err(write)?;
@@ -716,6 +740,34 @@ mod tests {
         fs::write(&journal, &bytes).unwrap();
         assert!(verify(&data(dir.path()), |_| {}).unwrap().ok());
         assert_eq!(open(dir.path()).head().position, Position::new(20));
+    }
+
+    #[test]
+    fn a_log_written_anew_with_a_sound_chain_is_told_from_the_one_that_was_closed() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (dir, numbers) in [(&one, 0..10), (&two, 100..110)] {
+            let log = open(dir.path());
+            fill(&log, numbers);
+        }
+        // The same length and log id, another history, every checksum and link in order.
+        fs::copy(newest(two.path()).journal(), newest(one.path()).journal()).unwrap();
+        let report = verify(&data(one.path()), |_| {}).unwrap();
+        assert!(report.damage.is_some_and(|damage| damage.contains("clean stop noted")));
+        assert!(SledLog::open(data(one.path()), TINY).is_err());
+    }
+
+    #[test]
+    fn a_database_that_could_not_be_read_is_made_again_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..10);
+        drop(log);
+        let log = open(dir.path());
+        log.shared.suspect.store(true, Ordering::Relaxed);
+        drop(log);
+        let log = open(dir.path());
+        assert!(log.report().database_rebuilt);
+        assert_eq!(log.read_all(Position::START, 100).unwrap().len(), 10);
     }
 
     #[test]

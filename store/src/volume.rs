@@ -48,6 +48,15 @@ impl CleanStop {
         rmp_serde::from_slice(unframe(&bytes).ok()?).ok()
     }
 
+    /// The error of a journal that has another block where the clean stop noted this one: it was written anew.
+    pub fn differs(&self, volume: u64) -> ReadError {
+        ReadError::Corrupt {
+            volume,
+            position: self.position,
+            reason: format!("its hash is not {}, which the last clean stop noted", self.hash),
+        }
+    }
+
     /// The error of a journal that ends before a clean stop: that is no interrupted write.
     pub fn missing(&self, volume: u64, reached: Position) -> ReadError {
         ReadError::Corrupt {

@@ -75,7 +75,7 @@ impl Writer {
         for sealing in self.sealing.drain(..) {
             let _ = sealing.join();
         }
-        if self.shared.poisoned().is_none() {
+        if self.shared.poisoned().is_none() && !self.shared.suspect() {
             let head = *self.shared.head.borrow();
             if let Err(error) = mark_clean(&self.live, head, self.journal.bytes()) {
                 tracing::warn!(%error, "the next start will rebuild the newest volume's database");

@@ -116,6 +116,10 @@ pub fn top_level(error: &EngineError) -> Error {
         EngineError::Forbidden => coded(code::FORBIDDEN, error.to_string()),
         EngineError::Conflict { .. } => coded(code::BAD_USER_INPUT, error.to_string()),
         EngineError::Unavailable(_) => coded(code::UNAVAILABLE, error.to_string()),
+        EngineError::Content(docket_store::ContentError::Io { source, .. }) => {
+            tracing::error!(%source, "a long text could not be stored or read");
+            coded(code::UNAVAILABLE, format!("a long text could not be stored or read now: {source}"))
+        }
         EngineError::Views(_) => coded(code::TIMEOUT, error.to_string()),
         EngineError::Read(_) | EngineError::Content(_) | EngineError::Internal(_) => {
             let mut chain = error.to_string();
