@@ -308,6 +308,35 @@ async fn a_subscription_shows_what_happens_and_resumes_from_a_position() {
 }
 
 #[tokio::test]
+async fn every_example_of_the_console_is_answered_without_errors() {
+    let shop = Shop::open().await;
+    let ticket = shop.ticket("For the examples").await;
+    let script = std::fs::read_to_string(root().join("api/assets/graphiql/docket.js")).unwrap();
+    let examples = script.lines().filter_map(|line| {
+        let (title, query) = line.strip_prefix("  ['")?.strip_suffix("'],")?.split_once("', '")?;
+        Some((title.to_owned(), query.replace("\\n", "\n")))
+    });
+    let mut seen = 0;
+    for (title, query) in examples {
+        let id = if query.contains("queueUpdated") { "queue_orders" } else { ticket.as_str() };
+        let variables = json!({ "id": id, "agent": "agent_ann", "until": "2100-01-01T00:00:00Z" });
+        if query.contains("subscription ") {
+            let mut watching = socket(&shop.server, &shop.admin).await;
+            assert_eq!(next(&mut watching).await["type"], "connection_ack");
+            let payload = json!({ "query": query, "variables": variables });
+            let subscribe = json!({ "id": "1", "type": "subscribe", "payload": payload });
+            watching.send(Message::text(subscribe.to_string())).await.unwrap();
+            assert_eq!(next(&mut watching).await["type"], "next", "{title}");
+        } else {
+            let data = shop.server.data(&shop.admin, &query, variables).await;
+            assert!(!data.to_string().contains("\"code\""), "{title}: {data}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 10);
+}
+
+#[tokio::test]
 async fn a_revoked_token_ends_queries_and_sockets() {
     let shop = Shop::open().await;
     let create = "mutation { tokenCreate(input: { role: AUDITOR, label: \"short\" }) { tokenId secret } }";
