@@ -104,6 +104,14 @@ impl LiveViews {
         replaced.await.map_err(|_| stopped())
     }
 
+    /// The views go no further; whoever asks or waits is told.
+    fn stop(&self, error: ReadError) -> ReadError {
+        tracing::error!(%error, position = %self.now().position(), "the views stopped");
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        self.position.send_modify(|_| {});
+        error
+    }
+
     /// Follows the log until it is closed. Runs once for a set.
     ///
     /// # Errors
@@ -122,18 +130,13 @@ impl LiveViews {
                         }
                     }
                     Ok(None) => return Ok(()),
-                    Err(error) => {
-                        tracing::error!(%error, position = %views.position(), "the views stopped");
-                        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-                        self.position.send_modify(|_| {});
-                        return Err(error);
-                    }
+                    Err(error) => return Err(self.stop(error)),
                 },
                 Some(replacement) = incoming.recv() => {
                     let mut fresh = replacement.views;
                     // It was built beside us and may be behind or, for a moment, ahead.
                     while fresh.position() < views.position() {
-                        for commit in log.read_all(fresh.position(), 4096)? {
+                        for commit in log.read_all(fresh.position(), 4096).map_err(|error| self.stop(error))? {
                             fresh.apply(&commit);
                         }
                     }

@@ -9,7 +9,7 @@ use docket_core::{
     ids::{AgentKey, CategoryKey, CustomerId, Position, QueueKey, StatusKey, TeamKey, TicketId},
     personal::Personal,
     sla::Clocks,
-    ticket::{Channel, ExternalReference, Priority, StatusCategory, StatusRef, TicketEvent},
+    ticket::{CallOutcome, Channel, ExternalReference, Priority, StatusCategory, StatusRef, TicketEvent},
     time::Timestamp,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -498,6 +498,9 @@ impl TicketRow {
             TicketEvent::CallLogged(e) => {
                 if e.agent.is_some() {
                     self.pick_up_by = None;
+                }
+                // As the SLA clocks see it: nobody was answered by a call that was missed.
+                if e.agent.is_some() && e.outcome == CallOutcome::Answered {
                     self.first_response_at.get_or_insert(at);
                 }
             }
