@@ -120,7 +120,7 @@ impl LiveViews {
         let incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut incoming) = incoming else { return Ok(()) };
         let mut views = Views::clone(&self.now());
-        let mut follower = Follower::new(Arc::clone(&log), views.position());
+        let mut follower = Follower::new(Arc::clone(&log), views.position()).map_err(|error| self.stop(error))?;
         loop {
             tokio::select! {
                 commits = follower.next() => match commits {
@@ -140,7 +140,10 @@ impl LiveViews {
                             fresh.apply(&commit);
                         }
                     }
-                    follower = Follower::new(Arc::clone(&log), fresh.position());
+                    if log.watch_head().wait_for(|head| head.position >= fresh.position()).await.is_err() {
+                        return Ok(());
+                    }
+                    follower = Follower::new(Arc::clone(&log), fresh.position()).map_err(|error| self.stop(error))?;
                     views = fresh;
                     let _ = replacement.done.send(());
                 }

@@ -7,7 +7,10 @@ use docket_core::{
     ids::{CommitId, CorrelationId, Position, StreamId},
     time::Timestamp,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use sha2::{Digest, Sha256};
 
 use crate::log::{Append, AppendError};
@@ -17,7 +20,7 @@ pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 /// Longest encoded commit in bytes.
 pub const MAX_COMMIT_BYTES: usize = 256 * 1024;
 /// Format of blocks that this program writes; it reads all up to it.
-pub const BLOCK_FORMAT: u32 = 1;
+pub const BLOCK_FORMAT: u32 = 2;
 
 /// SHA-256 of a block's bytes. It covers the hash of the block before, so it stands for the whole log up to the block.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,7 +69,7 @@ impl Serialize for BlockHash {
 impl<'de> Deserialize<'de> for BlockHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Bytes;
-        impl serde::de::Visitor<'_> for Bytes {
+        impl Visitor<'_> for Bytes {
             type Value = BlockHash;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a SHA-256 hash")
@@ -170,14 +173,20 @@ fn write_array_len(out: &mut Vec<u8>, len: usize) -> Result<(), AppendError> {
 
 /// Puts commits together into the bytes of a block.
 pub struct BlockBuilder {
+    group: Position,
     first: Position,
     count: u32,
     commits: Vec<u8>,
 }
 
 impl BlockBuilder {
-    pub const fn new(first: Position) -> Self {
-        Self { first, count: 0, commits: Vec::new() }
+    /// A block that begins at `first` in the group commit that begins at `group`.
+    pub const fn new(group: Position, first: Position) -> Self {
+        Self { group, first, count: 0, commits: Vec::new() }
+    }
+
+    pub const fn group(&self) -> Position {
+        self.group
     }
 
     pub const fn is_empty(&self) -> bool {
@@ -201,9 +210,11 @@ impl BlockBuilder {
 
     pub fn finish(self, previous_block: BlockHash) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.commits.len() + 128);
-        out.push(0x85);
+        out.push(0x86);
         write_name(&mut out, "format");
         write_u64(&mut out, u64::from(BLOCK_FORMAT));
+        write_name(&mut out, "group");
+        write_u64(&mut out, self.group.get());
         write_name(&mut out, "first");
         write_u64(&mut out, self.first.get());
         write_name(&mut out, "count");
@@ -235,6 +246,8 @@ fn write_u64(out: &mut Vec<u8>, value: u64) {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct BlockHead {
     pub format: u32,
+    /// Since format 2.
+    group: Option<Position>,
     pub first: Position,
     pub count: u32,
     pub previous_block: BlockHash,
@@ -270,9 +283,65 @@ impl Block {
     pub fn last(&self) -> Position {
         Position::new(self.first.get() + u64::from(self.count) - 1)
     }
+
+    /// Reads one commit out of a block's bytes and passes over the others: a stream's history is spread over many blocks.
+    pub fn decode_commit(bytes: &[u8], position: Position) -> Result<Commit, String> {
+        let head = BlockHead::decode(bytes)?;
+        let offset = position.get().checked_sub(head.first.get()).filter(|offset| *offset < u64::from(head.count));
+        let offset = offset.ok_or_else(|| format!("it starts at {} and does not hold {position}", head.first))?;
+        let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+        let picked = PickCommit(offset).deserialize(&mut reader).map_err(|error| format!("not a block: {error}"))?;
+        let commit = picked.ok_or_else(|| format!("it says {} commits and holds fewer", head.count))?;
+        if commit.position != position || commit.events.is_empty() {
+            return Err(format!("commit {} stands where {position} belongs", commit.position));
+        }
+        Ok(commit)
+    }
+}
+
+/// Finds the commit with this number, from 0, in a block.
+struct PickCommit(u64);
+
+impl<'de> DeserializeSeed<'de> for PickCommit {
+    type Value = Option<Commit>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for PickCommit {
+    type Value = Option<Commit>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a block or its commits")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "commits" {
+                // What follows is not looked at.
+                return map.next_value_seed(self);
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(None)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        for _ in 0..self.0 {
+            if seq.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(None);
+            }
+        }
+        let commit = seq.next_element()?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(commit)
+    }
 }
 
 impl BlockHead {
+    /// The first position of the group commit that the block was written in: everything before it was on disk then.
+    pub fn group(&self) -> Position {
+        self.group.unwrap_or(self.first)
+    }
+
     /// Reads the head of a block without its commits.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         rmp_serde::from_slice(bytes).map_err(|error| format!("not a block: {error}"))
@@ -320,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_block_is_read_back_as_it_was_built() {
-        let mut block = BlockBuilder::new(Position::new(7));
+        let mut block = BlockBuilder::new(Position::new(7), Position::new(7));
         let (one, two) = (sample(), sample());
         block.push(&one, Position::new(7), Position::START);
         block.push(&two, Position::new(8), Position::new(7));
@@ -329,34 +398,46 @@ mod tests {
         let decoded = Block::decode(&bytes).unwrap();
         assert_eq!((decoded.first, decoded.last()), (Position::new(7), Position::new(8)));
         assert_eq!(decoded.previous_block, previous);
-        assert_eq!(*decoded.commits[1], two.into_commit(Position::new(8), Position::new(7)));
+        let second = two.into_commit(Position::new(8), Position::new(7));
+        assert_eq!(*decoded.commits[1], second);
+        assert_eq!(Block::decode_commit(&bytes, Position::new(8)), Ok(second));
+        assert!(Block::decode_commit(&bytes, Position::new(6)).is_err());
+        assert!(Block::decode_commit(&bytes, Position::new(9)).is_err());
         assert_eq!(BlockHead::decode(&bytes).unwrap().last(), decoded.last());
     }
 
     #[test]
     fn a_commit_is_the_bytes_that_serde_would_write_by_name() {
         let encoded = sample();
-        let mut block = BlockBuilder::new(Position::new(1));
+        let mut block = BlockBuilder::new(Position::new(1), Position::new(1));
         block.push(&encoded, Position::new(1), Position::START);
         let commit = encoded.into_commit(Position::new(1), Position::START);
         assert_eq!(block.commits, rmp_serde::to_vec_named(&commit).unwrap());
     }
 
     #[test]
+    fn blocks_of_every_format_are_read() {
+        for golden in [include_str!("../tests/golden/block-1.hex"), include_str!("../tests/golden/block-2.hex")] {
+            let block = Block::decode(&hex::decode(golden.trim()).unwrap()).unwrap();
+            assert_eq!(*block.commits[0], sample().into_commit(Position::new(1), Position::START));
+        }
+    }
+
+    #[test]
     fn the_bytes_of_a_commit_never_change() {
-        let mut block = BlockBuilder::new(Position::new(1));
+        let mut block = BlockBuilder::new(Position::new(1), Position::new(1));
         block.push(&sample(), Position::new(1), Position::START);
         let bytes = block.finish(BlockHash::genesis("golden"));
-        let golden = include_str!("../tests/golden/block-1.hex");
+        let golden = include_str!("../tests/golden/block-2.hex");
         assert_eq!(hex::encode(&bytes), golden.trim(), "the format of blocks changed: that needs a new format number");
     }
 
     #[test]
     fn a_block_with_a_wrong_count_or_a_gap_is_refused() {
-        let mut block = BlockBuilder::new(Position::new(1));
+        let mut block = BlockBuilder::new(Position::new(1), Position::new(1));
         block.push(&sample(), Position::new(2), Position::START);
         assert!(Block::decode(&block.finish(BlockHash::genesis("x"))).is_err());
-        let mut block = BlockBuilder::new(Position::new(1));
+        let mut block = BlockBuilder::new(Position::new(1), Position::new(1));
         block.push(&sample(), Position::new(1), Position::START);
         block.count = 2;
         assert!(Block::decode(&block.finish(BlockHash::genesis("x"))).is_err());
@@ -367,6 +448,7 @@ mod tests {
         fn no_bytes_make_the_decoders_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
             let _ = Block::decode(&bytes);
             let _ = BlockHead::decode(&bytes);
+            let _ = Block::decode_commit(&bytes, Position::new(1));
             let _ = crate::journal::unframe(&bytes);
         }
     }

@@ -54,7 +54,13 @@ impl ContentStore {
         let path = self.path(&name)?;
         let io = |source| ContentError::Io { path: path.clone(), source };
         if path.try_exists().map_err(io)? {
-            return Ok(name);
+            if self.get(&name).is_ok() {
+                // Whoever stored it may have been interrupted before its entry was on disk.
+                path.parent().map_or(Ok(()), files::sync_dir).map_err(io)?;
+                return Ok(name);
+            }
+            // Whoever stores it again mends it.
+            tracing::warn!(path = %path.display(), "a damaged text is stored anew");
         }
         if let Some(dir) = path.parent() {
             files::create_dir(&self.dir).map_err(io)?;
@@ -84,6 +90,30 @@ impl ContentStore {
         }
     }
 
+    /// Everything in the store, sorted by path.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub fn files(&self) -> io::Result<Vec<ContentFile>> {
+        let mut found = Vec::new();
+        for dir in list(&self.dir)? {
+            if !dir.is_dir() {
+                found.push(ContentFile::Other(dir));
+                continue;
+            }
+            for path in list(&dir)? {
+                let part = |path: &Path| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+                let name = part(&dir) + &part(&path);
+                let length = fs::metadata(&path)?.len();
+                found.push(match self.path(&name) {
+                    Ok(expected) if expected == path => ContentFile::Text { name, bytes: length },
+                    Ok(_) | Err(_) => ContentFile::Other(path),
+                });
+            }
+        }
+        Ok(found)
+    }
+
     /// `ab/cdef...`, so that no directory grows too large. The name is checked: it never leads elsewhere.
     fn path(&self, name: &str) -> Result<PathBuf, ContentError> {
         let sound = name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
@@ -92,6 +122,31 @@ impl ContentStore {
         }
         Ok(self.dir.join(&name[..2]).join(&name[2..]))
     }
+}
+
+/// A file of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentFile {
+    /// A text, by its name.
+    Text {
+        /// The hexadecimal SHA-256 that it should have.
+        name: String,
+        /// Its length.
+        bytes: u64,
+    },
+    /// Something else, such as what an interruption left.
+    Other(PathBuf),
+}
+
+fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use docket_core::{
     time::Timestamp,
 };
 
-use crate::log::{Append, AppendError, EventLog, Expected, Follower};
+use crate::log::{Append, AppendError, EventLog, Expected, Follower, ReadError};
 
 /// Makes a test of every part of the contract. `$log` is an expression for a function that gives a fresh log and whatever
 /// must live as long.
@@ -25,6 +25,7 @@ macro_rules! contract_suite {
             a_commit_id_is_stored_once
             limits_hold_before_anything_is_written
             a_follower_sees_each_commit_once_and_in_order
+            a_follower_ahead_of_the_log_is_told_so
         );
 
         #[test]
@@ -165,10 +166,13 @@ pub fn a_batch_is_judged_in_order(log: &dyn EventLog) {
 /// A follower sees each commit once and in order, also when it starts late and writers are busy.
 pub async fn a_follower_sees_each_commit_once_and_in_order(log: Arc<dyn EventLog>) {
     const COMMITS: u32 = 6_000;
+    const THERE: u32 = 1_000;
+    let there = (0..THERE).map(|n| log.append(append(n, stream(n % 97), Expected::Any)));
+    assert!(futures(there).await.into_iter().all(|stored| stored.is_ok()));
     let writers = (0..4_u32).map(|writer| {
         let log = Arc::clone(&log);
         async move {
-            for n in (writer..COMMITS).step_by(4) {
+            for n in (THERE + writer..COMMITS).step_by(4) {
                 log.append(append(n, stream(n % 97), Expected::Any)).await.unwrap();
             }
         }
@@ -176,7 +180,7 @@ pub async fn a_follower_sees_each_commit_once_and_in_order(log: Arc<dyn EventLog
     let follow = |after: u64| {
         let log = Arc::clone(&log);
         async move {
-            let mut follower = Follower::new(log, Position::new(after));
+            let mut follower = Follower::new(log, Position::new(after)).unwrap();
             let mut next = after + 1;
             while next <= u64::from(COMMITS) {
                 for commit in follower.next().await.unwrap().unwrap() {
@@ -186,7 +190,7 @@ pub async fn a_follower_sees_each_commit_once_and_in_order(log: Arc<dyn EventLog
             }
         }
     };
-    tokio::join!(futures(writers), follow(0), follow(1_000));
+    tokio::join!(futures(writers), follow(0), follow(u64::from(THERE)));
     // A late one falls back to reading.
     follow(0).await;
 }
@@ -208,4 +212,12 @@ async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     })
     .await;
     done.into_iter().flatten().collect()
+}
+
+/// A checkpoint that the log has not come to is another log's, or a restored one's.
+pub async fn a_follower_ahead_of_the_log_is_told_so(log: Arc<dyn EventLog>) {
+    log.append(append(1, stream(1), Expected::NoStream)).await.unwrap();
+    assert!(Follower::new(Arc::clone(&log), Position::new(1)).is_ok());
+    let refused = Follower::new(log, Position::new(2)).err();
+    assert!(matches!(refused, Some(ReadError::Ahead { after, head }) if (after.get(), head.get()) == (2, 1)));
 }

@@ -116,15 +116,20 @@ impl DataDir {
     pub fn open_or_create(root: &Path, log_id: Ulid) -> Result<Self, DataDirError> {
         match Self::open(root) {
             Err(DataDirError::Missing(_)) => {
-                let io = |source| DataDirError::Io { path: root.to_owned(), source };
-                files::create_dir(root).map_err(io)?;
-                let marker = Marker { format: DATA_FORMAT, log_id: log_id.to_string() };
-                let text = serde_json::to_string_pretty(&marker).map_err(|error| io(error.into()))?;
-                files::write_atomically(&root.join(MARKER), text.as_bytes()).map_err(io)?;
+                files::create_dir(root).map_err(|source| DataDirError::Io { path: root.to_owned(), source })?;
+                Self::write_marker(root, &log_id.to_string())?;
                 Self::open(root)
             }
             other => other,
         }
+    }
+
+    /// Marks a directory as the data directory of this log.
+    pub(crate) fn write_marker(root: &Path, log_id: &str) -> Result<(), DataDirError> {
+        let io = |source| DataDirError::Io { path: root.to_owned(), source };
+        let marker = Marker { format: DATA_FORMAT, log_id: log_id.to_owned() };
+        let text = serde_json::to_string_pretty(&marker).map_err(|error| io(error.into()))?;
+        files::write_atomically(&root.join(MARKER), text.as_bytes()).map_err(io)
     }
 
     /// Takes the right to write.
@@ -155,6 +160,15 @@ impl DataDir {
     /// Id of the log.
     pub fn log_id(&self) -> &str {
         &self.log_id
+    }
+
+    /// Bytes that are free on the disk for this process.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let fs = rustix::fs::statvfs(&self.root)?;
+        Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
     }
 
     /// The directory itself.

@@ -11,13 +11,24 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Creates a directory and makes its entry durable.
+/// Creates a directory, and those above it that are missing, and makes the new entries durable.
 pub fn create_dir(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-        _ => Ok(()),
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if dir.is_dir() {
+        // Whoever made it may have been interrupted before its entry was on disk.
+        return sync_dir(parent);
     }
+    if !parent.is_dir() {
+        create_dir(parent)?;
+    }
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        other => other?,
+    }
+    sync_dir(parent)
 }
 
 /// Writes a file under a temporary name, syncs it, and gives it its name: a reader finds the old file or the new one.
@@ -50,6 +61,33 @@ pub fn sync_tree(dir: &Path) -> io::Result<()> {
         }
     }
     sync_dir(dir)
+}
+
+/// Gives a file a second name in another directory of the same file system; copies it where that cannot be.
+pub fn keep_aside(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to)?;
+        File::open(to)?.sync_all()?;
+    }
+    match to.parent() {
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+/// Copies what is below a directory into another one, which is there. `copied` is told of the bytes.
+pub fn copy_tree(from: &Path, to: &Path, copied: &mut dyn FnMut(u64)) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&target)?;
+            copy_tree(&entry.path(), &target, copied)?;
+        } else {
+            copied(fs::copy(entry.path(), &target)?);
+        }
+    }
+    Ok(())
 }
 
 /// Removes a file; one that is not there is fine.

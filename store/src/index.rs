@@ -1,4 +1,6 @@
-//! Where the commits of a volume stand: by stream and by commit id.
+//! Where the commits of a volume stand: the latest of each stream, each commit id, and each block in the journal.
+//!
+//! A commit names the commit before it in its stream, so the latest one leads to all of them.
 
 use std::collections::HashMap;
 
@@ -10,39 +12,42 @@ use docket_core::{
 /// The index of the open volume. Rebuilt from its journal when it is opened; written into its database when it is sealed.
 #[derive(Debug, Default)]
 pub struct Index {
-    streams: HashMap<StreamId, Vec<Position>>,
+    latest: HashMap<StreamId, Position>,
     commits: HashMap<CommitId, Position>,
+    /// First position of each block and the offset of its frame in the journal, ascending.
+    blocks: Vec<(Position, u64)>,
 }
 
 impl Index {
     pub fn add(&mut self, commit: &Commit) {
-        self.insert(commit.id, commit.stream, commit.position);
+        self.latest.insert(commit.stream, commit.position);
+        self.commits.insert(commit.id, commit.position);
     }
 
-    pub fn insert(&mut self, id: CommitId, stream: StreamId, position: Position) {
-        self.streams.entry(stream).or_default().push(position);
-        self.commits.insert(id, position);
+    pub fn add_block(&mut self, first: Position, offset: u64) {
+        self.blocks.push((first, offset));
     }
 
     /// Position of the stream's latest commit in this volume.
     pub fn latest(&self, stream: &StreamId) -> Option<Position> {
-        self.streams.get(stream)?.last().copied()
-    }
-
-    /// Positions of the stream's commits in this volume, ascending.
-    pub fn positions(&self, stream: &StreamId) -> &[Position] {
-        self.streams.get(stream).map_or(&[], Vec::as_slice)
+        self.latest.get(stream).copied()
     }
 
     pub fn find(&self, id: &CommitId) -> Option<Position> {
         self.commits.get(id).copied()
     }
 
-    pub fn streams(&self) -> &HashMap<StreamId, Vec<Position>> {
-        &self.streams
+    /// Offset of the frame of the block that holds a position.
+    pub fn offset(&self, position: Position) -> Option<u64> {
+        let at = self.blocks.partition_point(|(first, _)| *first <= position);
+        self.blocks.get(at.checked_sub(1)?).map(|(_, offset)| *offset)
     }
 
-    pub fn commits(&self) -> &HashMap<CommitId, Position> {
+    pub const fn streams(&self) -> &HashMap<StreamId, Position> {
+        &self.latest
+    }
+
+    pub const fn commits(&self) -> &HashMap<CommitId, Position> {
         &self.commits
     }
 }

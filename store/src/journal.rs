@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +20,8 @@ const MAGIC: [u8; 4] = *b"DKT\x01";
 pub const FRAME_HEADER: usize = 12;
 /// Longest payload of a frame; a longer length is damage.
 const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
+/// More than one group commit writes, and nothing is written after one that failed.
+const UNPROVEN: u64 = 4 * 1024 * 1024;
 
 /// The header of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +86,41 @@ fn check_payload(payload: &[u8], expected: u32) -> Result<(), String> {
     if actual == expected { Ok(()) } else { Err("the checksum does not match".into()) }
 }
 
+/// The payload of the frame at this offset.
+pub fn read_frame_at(file: &File, offset: u64) -> io::Result<Result<Vec<u8>, String>> {
+    let mut header = [0; FRAME_HEADER];
+    file.read_exact_at(&mut header, offset)?;
+    let (length, expected) = match parse_header(&header) {
+        Ok(parsed) => parsed,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let mut payload = vec![0; length];
+    file.read_exact_at(&mut payload, offset + FRAME_HEADER as u64)?;
+    Ok(check_payload(&payload, expected).map(|()| payload))
+}
+
+/// Every sound frame's payload in these bytes, also behind damage.
+pub fn sound_frames(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while let Some(found) = bytes.get(at..).and_then(|rest| memmem(rest, &MAGIC)) {
+            at += found;
+            match unframe(&bytes[at..]) {
+                Ok(payload) => {
+                    at += FRAME_HEADER + payload.len();
+                    return Some(payload);
+                }
+                Err(_) => at += 1,
+            }
+        }
+        None
+    })
+}
+
+fn memmem(bytes: &[u8], wanted: &[u8; 4]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
 /// Appends frames to a journal. A failed write or sync is final: the caller stops.
 #[derive(Debug)]
 pub struct JournalWriter {
@@ -105,10 +143,23 @@ impl JournalWriter {
     }
 
     /// Opens a journal to append after `bytes`; anything behind is cut off.
-    pub fn open(path: &Path, bytes: u64) -> io::Result<Self> {
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        if file.metadata()?.len() != bytes {
+    ///
+    /// `unproven` says that its end may not be on disk: the process before was interrupted between write and sync, or its
+    /// sync failed, after which the kernel may believe pages written that are not. What is read there now is about to be
+    /// shown and built upon, so the end is written once more, as it is, and synced.
+    pub fn open(path: &Path, bytes: u64, unproven: bool) -> io::Result<Self> {
+        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+        let longer = file.metadata()?.len() != bytes;
+        if longer {
             file.set_len(bytes)?;
+        }
+        if unproven {
+            let from = bytes.saturating_sub(UNPROVEN);
+            let mut end = vec![0; (bytes - from) as usize];
+            file.read_exact_at(&mut end, from)?;
+            file.write_all_at(&end, from)?;
+        }
+        if longer || unproven {
             file.sync_all()?;
         }
         file.seek(SeekFrom::Start(bytes))?;
@@ -136,10 +187,12 @@ pub enum Next {
     Frame(Vec<u8>),
     /// The end of the file, at a frame's end.
     End,
-    /// The file ends in the middle of a frame, and no sound frame follows: a write was cut off, or is going on.
-    Torn {
-        /// Bytes behind the last sound frame.
-        bytes: u64,
+    /// No sound frame: a write that was cut off or is going on, or damage. What stands behind tells which.
+    Unsound {
+        /// What was found.
+        reason: String,
+        /// All bytes from here to the end of the file.
+        rest: Vec<u8>,
     },
 }
 
@@ -171,10 +224,10 @@ impl JournalReader {
             position: Position::START,
             reason: format!("the journal's header: {reason}"),
         };
-        let payload = match reader.next_frame().map_err(|(_, reason)| corrupt(reason))? {
+        let payload = match reader.next_frame().map_err(io)? {
             Next::Frame(payload) => payload,
             Next::End => return Err(corrupt("the file is empty".into())),
-            Next::Torn { bytes } => return Err(corrupt(format!("only {bytes} damaged bytes"))),
+            Next::Unsound { reason, .. } => return Err(corrupt(reason)),
         };
         reader.header = rmp_serde::from_slice(&payload).map_err(|error| corrupt(error.to_string()))?;
         if reader.header.format > JOURNAL_FORMAT {
@@ -193,50 +246,42 @@ impl JournalReader {
     }
 
     /// The next frame's payload.
-    ///
-    /// # Errors
-    /// With the offset and what was found, when the bytes there are damaged: behind them stands a sound frame, so this is
-    /// not the end of an interrupted write.
-    pub fn next_frame(&mut self) -> Result<Next, (u64, String)> {
-        let at = self.offset;
+    pub fn next_frame(&mut self) -> io::Result<Next> {
         let mut header = [0; FRAME_HEADER];
-        let read = read_up_to(&mut self.file, &mut header).map_err(|error| (at, error.to_string()))?;
+        let read = read_up_to(&mut self.file, &mut header)?;
         if read == 0 {
             return Ok(Next::End);
         }
-        let mut seen = header[..read].to_vec();
-        let problem = if read < FRAME_HEADER {
-            "a frame's header is cut off".to_owned()
+        let mut rest = header[..read].to_vec();
+        let parsed = if read < FRAME_HEADER {
+            Err("a frame's header is cut off".to_owned())
         } else {
-            match parse_header(&header) {
-                Err(problem) => problem,
-                Ok((length, expected)) => {
-                    let mut payload = vec![0; length];
-                    let read = read_up_to(&mut self.file, &mut payload).map_err(|error| (at, error.to_string()))?;
-                    payload.truncate(read);
-                    let checked = if read < length {
-                        Err(format!("a frame of {length} bytes is cut off"))
-                    } else {
-                        check_payload(&payload, expected)
-                    };
-                    match checked {
-                        Ok(()) => {
-                            self.offset += (FRAME_HEADER + length) as u64;
-                            return Ok(Next::Frame(payload));
-                        }
-                        Err(problem) => {
-                            seen.extend_from_slice(&payload);
-                            problem
-                        }
+            parse_header(&header)
+        };
+        let reason = match parsed {
+            Err(reason) => reason,
+            Ok((length, expected)) => {
+                let mut payload = vec![0; length];
+                let read = read_up_to(&mut self.file, &mut payload)?;
+                let checked = if read < length {
+                    Err(format!("a frame of {length} bytes is cut off"))
+                } else {
+                    check_payload(&payload, expected)
+                };
+                match checked {
+                    Ok(()) => {
+                        self.offset += (FRAME_HEADER + length) as u64;
+                        return Ok(Next::Frame(payload));
+                    }
+                    Err(reason) => {
+                        rest.extend_from_slice(&payload[..read]);
+                        reason
                     }
                 }
             }
         };
-        self.file.read_to_end(&mut seen).map_err(|error| (at, error.to_string()))?;
-        if (1..seen.len()).any(|start| seen[start..].starts_with(&MAGIC) && unframe(&seen[start..]).is_ok()) {
-            return Err((at, problem));
-        }
-        Ok(Next::Torn { bytes: seen.len() as u64 })
+        self.file.read_to_end(&mut rest)?;
+        Ok(Next::Unsound { reason, rest })
     }
 
     /// The file.
@@ -300,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_cut_off_anywhere_is_a_torn_tail() {
+    fn a_frame_cut_off_anywhere_is_unsound_and_what_stood_before_is_read() {
         let (_dir, path) = journal(&[b"one", b"two"]);
         let whole = std::fs::read(&path).unwrap();
         let last = whole.len() - FRAME_HEADER - 3;
@@ -308,21 +353,32 @@ mod tests {
             std::fs::write(&path, &whole[..end]).unwrap();
             let mut reader = JournalReader::open(&path).unwrap();
             assert!(matches!(reader.next_frame(), Ok(Next::Frame(_))));
-            let Ok(Next::Torn { bytes }) = reader.next_frame() else { panic!("cut at {end}") };
-            assert_eq!((bytes, reader.offset()), ((end - last) as u64, last as u64));
+            let Ok(Next::Unsound { rest, .. }) = reader.next_frame() else { panic!("cut at {end}") };
+            assert_eq!((rest.len(), reader.offset()), (end - last, last as u64));
         }
     }
 
     #[test]
-    fn a_damaged_frame_before_a_sound_one_is_damage() {
+    fn behind_a_damaged_frame_the_sound_ones_are_found() {
         let (_dir, path) = journal(&[b"one", b"two"]);
         let length = std::fs::metadata(&path).unwrap().len() as usize;
         for offset in length - 2 * (FRAME_HEADER + 3)..length - (FRAME_HEADER + 3) {
             flip(&path, offset);
             let mut reader = JournalReader::open(&path).unwrap();
-            assert!(reader.next_frame().is_err(), "bit at {offset}");
+            let Ok(Next::Unsound { rest, .. }) = reader.next_frame() else { panic!("bit at {offset}") };
+            assert_eq!(sound_frames(&rest).collect::<Vec<_>>(), [b"two"]);
             flip(&path, offset);
         }
+    }
+
+    #[test]
+    fn an_end_that_is_not_proven_is_written_once_more_and_stays_what_it_is() {
+        let (_dir, path) = journal(&[b"one", b"two"]);
+        let before = std::fs::read(&path).unwrap();
+        let mut writer = JournalWriter::open(&path, before.len() as u64, true).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        writer.append_durably(&frame(b"three")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), [before, frame(b"three")].concat());
     }
 
     #[test]

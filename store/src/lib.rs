@@ -8,16 +8,22 @@
 //! - No method changes or removes a commit.
 //! - After a failed write or sync nothing is acknowledged any more until the log is opened again.
 
+mod backup;
+mod check;
 mod codec;
 mod content;
 mod data_dir;
+mod database;
 mod files;
 mod filter;
 mod index;
 mod journal;
 mod log;
 mod memory;
+mod pages;
+mod repair;
 mod scan;
+mod seal;
 mod sled_log;
 mod verify;
 mod volume;
@@ -26,11 +32,14 @@ mod writer;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 
+pub use backup::{BackedVolume, Backup, BackupError, BackupReport, Manifest, backup};
+pub use check::{Finding, Part, Remedy};
 pub use codec::{BlockHash, MAX_COMMIT_BYTES, MAX_EVENT_BYTES};
-pub use content::{ContentError, ContentStore};
+pub use content::{ContentError, ContentFile, ContentStore};
 pub use data_dir::{DataDir, DataDirError, DataLock};
 pub use log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Follower, Head, ReadError};
 pub use memory::MemoryLog;
+pub use repair::{RepairOptions, RepairReport, open_for_repair, repair};
 pub use scan::LogScan;
 pub use sled_log::{OpenError, OpenReport, SledLog, SledLogOptions};
-pub use verify::{VerifyReport, verify};
+pub use verify::{VerifyOptions, VerifyReport, VerifyState, verify, verify_from};

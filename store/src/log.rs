@@ -111,6 +111,14 @@ pub enum AppendError {
         /// What failed.
         reason: String,
     },
+    /// The disk is nearly full. Nothing was written; appends are taken again once there is space.
+    #[error("the disk has {free} bytes left, {reserve} are kept free: free some space")]
+    NoSpace {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are to stay free.
+        reserve: u64,
+    },
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
@@ -141,6 +149,17 @@ pub enum ReadError {
         found: u32,
         /// The newest format that this program reads.
         supported: u32,
+    },
+    /// A follower stands where the log has not come to.
+    #[error(
+        "position {after} is ahead of the log, which ends at {head}: it is a position of another log, or this one was restored \
+         from an older backup. Follow again from an earlier position"
+    )]
+    Ahead {
+        /// Where the follower stands.
+        after: Position,
+        /// Where the log ends.
+        head: Position,
     },
     /// A file could not be read.
     #[error("cannot read {path}")]
@@ -212,8 +231,8 @@ pub trait EventLog: Send + Sync + 'static {
     /// When the start cannot be read.
     fn scan(&self, after: Position) -> Result<Commits<'_>, ReadError>;
 
-    /// Why the log takes no more writes, when it does not.
-    fn poisoned(&self) -> Option<String>;
+    /// Why the log takes no writes at present, when it does not: a write failed, or the disk is nearly full.
+    fn read_only(&self) -> Option<String>;
 }
 
 /// Follows a log: first what is there, then what comes, each commit exactly once and in order.
@@ -230,9 +249,16 @@ impl Follower {
     const PAGE: usize = 1024;
 
     /// Follows from after this position.
-    pub fn new(log: Arc<dyn EventLog>, after: Position) -> Self {
+    ///
+    /// # Errors
+    /// When the log has not come to it: the checkpoint is another log's, or the log was restored from an older backup.
+    pub fn new(log: Arc<dyn EventLog>, after: Position) -> Result<Self, ReadError> {
         let head = log.watch_head();
-        Self { log, head, after }
+        let end = head.borrow().position;
+        if after > end {
+            return Err(ReadError::Ahead { after, head: end });
+        }
+        Ok(Self { log, head, after })
     }
 
     /// The position up to which commits were handed out.

@@ -50,7 +50,7 @@ impl MemoryLog {
         check_expected(append, actual)?;
         let head = *self.head.borrow();
         let position = head.position.next();
-        let mut block = BlockBuilder::new(position);
+        let mut block = BlockBuilder::new(position, position);
         block.push(&encoded, position, actual);
         let hash = BlockHash::of(&block.finish(head.hash));
         let commit = Arc::new(encoded.into_commit(position, actual));
@@ -99,14 +99,15 @@ impl EventLog for MemoryLog {
 
     fn read_stream(&self, stream: StreamId, after: Position) -> Result<Vec<Arc<Commit>>, ReadError> {
         Ok(self.read(|inner| {
-            let positions = inner.index.positions(&stream);
-            let from = positions.partition_point(|position| *position <= after);
-            // Position n is element n - 1.
-            let at = |position: &Position| usize::try_from(position.get() - 1).ok();
-            positions[from..]
-                .iter()
-                .filter_map(|position| at(position).and_then(|at| inner.commits.get(at)).cloned())
-                .collect()
+            let at = |position: Position| inner.commits.get(usize::try_from(position.get().checked_sub(1)?).ok()?);
+            let mut commits = Vec::new();
+            let mut next = inner.index.latest(&stream).unwrap_or_default();
+            while let Some(commit) = at(next).filter(|commit| commit.position > after) {
+                commits.push(Arc::clone(commit));
+                next = commit.previous;
+            }
+            commits.reverse();
+            commits
         }))
     }
 
@@ -118,7 +119,7 @@ impl EventLog for MemoryLog {
         Ok(Box::new(self.read_all(after, usize::MAX)?.into_iter().map(Ok)))
     }
 
-    fn poisoned(&self) -> Option<String> {
+    fn read_only(&self) -> Option<String> {
         None
     }
 }

@@ -8,7 +8,8 @@ use crate::{
     codec::{Block, BlockHash},
     data_dir::DataDir,
     log::{Head, ReadError},
-    volume::{BlockWalk, CleanStop, Seal, VolumePath},
+    seal::Seal,
+    volume::{BlockWalk, CleanStop, VolumePath},
 };
 
 /// Every commit after a position, in order, up to the last whole frame at the time of reading.
@@ -44,7 +45,7 @@ impl LogScan {
         let clean = volumes.last().and_then(|newest| Some((newest.number, CleanStop::read(newest)?)));
         let mut skipped = 0;
         for volume in &volumes {
-            match Seal::read(volume)? {
+            match Seal::head(volume)? {
                 Some(seal) if seal.last <= after => reached = Head { position: seal.last, hash: seal.hash },
                 Some(_) | None => break,
             }

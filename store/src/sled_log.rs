@@ -20,11 +20,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     codec::{Block, BlockHash, EncodedAppend},
     data_dir::{DataDir, DataDirError, DataLock},
+    database::{Database, rebuild_database},
     files,
-    journal::{JOURNAL_FORMAT, JournalHeader, JournalWriter, frame},
+    index::Index,
+    journal::{JOURNAL_FORMAT, JournalHeader, JournalWriter},
     log::{Append, AppendError, BoxFuture, Commits, EventLog, Head, ReadError},
     scan::LogScan,
-    volume::{CleanStop, Database, LiveVolume, Seal, SealedVolume, VolumePath, read_journal, rebuild_database, seal},
+    seal::{Seal, prove_database, write_seal},
+    volume::{BlockWalk, CleanStop, LiveVolume, SealedVolume, VolumePath, commit_of, read_journal},
     writer::{Submission, Writer},
 };
 
@@ -35,11 +38,14 @@ pub struct SledLogOptions {
     pub volume_bytes: u64,
     /// Appends that may wait for the writer; further ones wait for a place.
     pub queue: usize,
+    /// Bytes that stay free on the disk: appends are refused before it is full, so that the log can still be closed, opened
+    /// and repaired. They are taken again as soon as there is space.
+    pub reserve_bytes: u64,
 }
 
 impl Default for SledLogOptions {
     fn default() -> Self {
-        Self { volume_bytes: 256 * 1024 * 1024, queue: 4096 }
+        Self { volume_bytes: 256 * 1024 * 1024, queue: 4096, reserve_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -74,6 +80,8 @@ pub struct OpenReport {
     pub database_rebuilt: bool,
     /// Volumes that were sealed now because an interruption had kept them from it.
     pub sealed: Vec<u64>,
+    /// Why the log was opened only to be read: its databases could not be made.
+    pub read_only: Option<String>,
 }
 
 /// One of the log's volumes.
@@ -94,8 +102,6 @@ impl Volume {
 
 /// Sealed databases kept open at most.
 const OPEN_SEALED: usize = 4;
-/// Decoded blocks kept at most.
-const CACHED_BLOCKS: usize = 32;
 /// Latest commits kept at most, for followers that keep up.
 const RECENT_COMMITS: usize = 4096;
 
@@ -105,12 +111,12 @@ pub struct Shared {
     /// Ascending by position.
     volumes: RwLock<Vec<Volume>>,
     recent: RwLock<VecDeque<Arc<Commit>>>,
-    blocks: Mutex<VecDeque<Arc<Block>>>,
     opened: Mutex<OpenedSealed>,
     pub head: watch::Sender<Head>,
     poison: OnceLock<String>,
     /// A database gave something that it should not: the next start makes the newest one again from its journal.
     suspect: AtomicBool,
+    reserve_bytes: u64,
 }
 
 #[derive(Default)]
@@ -147,11 +153,35 @@ impl Shared {
         self.volumes.write().unwrap_or_else(PoisonError::into_inner).push(volume);
     }
 
-    /// Seals a full volume. Readers of it wait meanwhile; everybody else goes on.
+    /// Why appends are refused for want of space, when they are.
+    pub fn no_space(&self) -> Option<AppendError> {
+        if self.reserve_bytes == 0 {
+            return None;
+        }
+        let free = self.data.free_bytes().ok()?;
+        (free < self.reserve_bytes).then_some(AppendError::NoSpace { free, reserve: self.reserve_bytes })
+    }
+
+    /// Seals a full volume: completes its database, proves it against the journal, writes the seal. Readers go on, for a
+    /// moment from the journal.
     pub fn seal(&self, live: &Arc<LiveVolume>) -> Result<(), ReadError> {
-        let mut database = live.database.write().unwrap_or_else(PoisonError::into_inner);
-        let seal = seal(&live.path, database.take())?;
-        let sealed = Volume::Sealed(Arc::new(SealedVolume { path: live.path.clone(), seal }));
+        let index = live.index.read().unwrap_or_else(PoisonError::into_inner);
+        let complete = live.with_database(|database| {
+            database.put_index(&index)?;
+            database.sync(&live.path)
+        });
+        if let Some(Err(error)) = complete {
+            tracing::warn!(%error, volume = live.path.number, "the database is made again from the journal");
+        }
+        drop(live.database.write().unwrap_or_else(PoisonError::into_inner).take());
+        files::sync_tree(&live.path.sled()).map_err(|source| live.path.io(source))?;
+        let mut walk = BlockWalk::open(&live.path)?;
+        while walk.next_block()?.is_some() {}
+        whole(&live.path, &walk)?;
+        prove_database(&live.path, &index)?;
+        let (seal, filters) = write_seal(&live.path, &walk, &index)?;
+        drop(index);
+        let sealed = Volume::Sealed(Arc::new(SealedVolume::new(live.path.clone(), seal, filters)));
         let mut volumes = self.volumes.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = volumes.iter_mut().find(|volume| volume.first() == live.first) {
             *place = sealed;
@@ -178,8 +208,8 @@ impl Shared {
         for volume in self.volumes().iter().rev() {
             let latest = match volume {
                 Volume::Live(live) => live.with_index(|index| index.latest(stream)),
-                Volume::Sealed(sealed) if sealed.may_hold_stream(stream) => {
-                    self.sealed_database(sealed)?.positions(stream)?.last().copied()
+                Volume::Sealed(sealed) if sealed.may_hold_stream(stream)? => {
+                    self.sealed_database(sealed)?.latest(stream)?
                 }
                 Volume::Sealed(_) => None,
             };
@@ -194,7 +224,7 @@ impl Shared {
         for volume in self.volumes().iter().rev() {
             let found = match volume {
                 Volume::Live(live) => live.with_index(|index| index.find(id)),
-                Volume::Sealed(sealed) if sealed.may_hold_commit(id) => self.sealed_database(sealed)?.find(id)?,
+                Volume::Sealed(sealed) if sealed.may_hold_commit(id)? => self.sealed_database(sealed)?.find(id)?,
                 Volume::Sealed(_) => None,
             };
             if found.is_some() {
@@ -204,40 +234,44 @@ impl Shared {
         Ok(None)
     }
 
-    /// The block that holds a durable position.
-    fn block(&self, position: Position) -> Result<Arc<Block>, ReadError> {
-        self.read_block(position).inspect_err(|error| {
-            tracing::error!(%error, "a block could not be read; restart to make the newest database again from its journal");
+    /// The bytes of the block that holds a durable position, and the volume that they are from.
+    fn payload(&self, position: Position) -> Result<(u64, Vec<u8>), ReadError> {
+        let read = || {
+            let volumes = self.volumes();
+            let at = volumes.partition_point(|volume| volume.first() <= position);
+            match at.checked_sub(1).and_then(|at| volumes.get(at)) {
+                Some(Volume::Live(live)) => Ok((live.path.number, live.payload(position)?)),
+                Some(Volume::Sealed(sealed)) => {
+                    Ok((sealed.path.number, self.sealed_database(sealed)?.payload(position)?))
+                }
+                None => {
+                    Err(ReadError::Corrupt { volume: 0, position, reason: "no volume holds the position".into() })
+                }
+            }
+        };
+        read().inspect_err(|error| {
+            tracing::error!(%error, "a block could not be read; `docket verify` tells more, `docket repair` mends it");
             self.suspect.store(true, Ordering::Relaxed);
         })
     }
 
-    fn read_block(&self, position: Position) -> Result<Arc<Block>, ReadError> {
-        let holds = |block: &&Arc<Block>| block.first <= position && position <= block.last();
-        if let Some(block) = lock(&self.blocks).iter().find(holds) {
-            return Ok(Arc::clone(block));
-        }
-        let missing = || ReadError::Corrupt { volume: 0, position, reason: "no volume holds the position".into() };
-        // Once more when the volume was sealed between finding and reading it.
-        for _ in 0..2 {
-            let volumes = self.volumes();
-            let at = volumes.partition_point(|volume| volume.first() <= position);
-            let volume = at.checked_sub(1).and_then(|at| volumes.get(at)).ok_or_else(missing)?;
-            let block = match volume {
-                Volume::Live(live) => live.with_database(|database| database.block(position)).transpose()?,
-                Volume::Sealed(sealed) => Some(self.sealed_database(sealed)?.block(position)?),
-            };
-            if let Some(block) = block {
-                let block = Arc::new(block);
-                let mut blocks = lock(&self.blocks);
-                if blocks.len() >= CACHED_BLOCKS {
-                    blocks.pop_front();
-                }
-                blocks.push_back(Arc::clone(&block));
-                return Ok(block);
+    /// The block that holds a durable position.
+    fn block(&self, position: Position) -> Result<Block, ReadError> {
+        let (volume, payload) = self.payload(position)?;
+        Block::decode(&payload).map_err(|reason| ReadError::Corrupt { volume, position, reason })
+    }
+
+    /// The commit at a durable position.
+    fn commit(&self, position: Position) -> Result<Arc<Commit>, ReadError> {
+        {
+            let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+            let offset = recent.front().and_then(|oldest| position.get().checked_sub(oldest.position.get()));
+            if let Some(commit) = offset.and_then(|offset| recent.get(usize::try_from(offset).ok()?)) {
+                return Ok(Arc::clone(commit));
             }
         }
-        Err(missing())
+        let (volume, payload) = self.payload(position)?;
+        commit_of(volume, &payload, position).map(Arc::new)
     }
 
     /// Shows commits to readers: they are durable and in the database.
@@ -270,6 +304,7 @@ impl SledLog {
         let dir = data.log();
         let write = |source| OpenError::Write { path: dir.clone(), source };
         files::create_dir(&dir).map_err(write)?;
+        files::sync_dir(&dir).map_err(write)?;
         let mut report = OpenReport::default();
         let genesis = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };
         let mut paths = VolumePath::list(&dir).map_err(write)?;
@@ -278,13 +313,14 @@ impl SledLog {
         let mut head = genesis;
         let newest = paths.pop();
         for (path, number) in paths.iter().zip(1..) {
-            let sealed = open_sealed(path, number, head, &mut report)?;
-            head = Head { position: sealed.seal.last, hash: sealed.seal.hash };
-            volumes.push(Volume::Sealed(Arc::new(sealed)));
+            let (volume, end) = open_older(path, number, data.log_id(), head, &mut report)?;
+            volumes.push(volume);
+            head = end;
         }
         let (journal, live) = match newest {
             Some(path) => {
-                let (journal, live, end) = open_newest(path, data.log_id(), head, &mut report)?;
+                let number = volumes.len() as u64 + 1;
+                let (journal, live, end) = open_newest(path, number, data.log_id(), head, &mut report)?;
                 head = end;
                 (journal, live)
             }
@@ -297,12 +333,15 @@ impl SledLog {
             data,
             volumes: RwLock::new(volumes),
             recent: RwLock::default(),
-            blocks: Mutex::default(),
             opened: Mutex::default(),
             head: watch::Sender::new(head),
             poison: OnceLock::new(),
             suspect: AtomicBool::new(false),
+            reserve_bytes: options.reserve_bytes,
         });
+        if let Some(reason) = &report.read_only {
+            shared.poison(reason.clone());
+        }
         let (queue, submissions) = mpsc::channel(options.queue);
         let writer = Writer::new(Arc::clone(&shared), journal, live, options.volume_bytes);
         let thread = std::thread::Builder::new()
@@ -315,6 +354,16 @@ impl SledLog {
     /// What opening found and did.
     pub const fn report(&self) -> &OpenReport {
         &self.report
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &DataDir {
+        &self.shared.data
+    }
+
+    /// The write or sync that failed, after which nothing is taken any more.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.poisoned().map(str::to_owned)
     }
 
     /// Answers what is waiting, makes the database complete, and stops. Later appends get [`AppendError::Closed`].
@@ -405,30 +454,22 @@ impl EventLog for SledLog {
 
     fn read_stream(&self, stream: StreamId, after: Position) -> Result<Vec<Arc<Commit>>, ReadError> {
         let head = self.head().position;
-        let mut positions = Vec::new();
-        for volume in self.shared.volumes() {
-            match volume {
-                Volume::Live(live) => {
-                    live.with_index(|index| positions.extend_from_slice(index.positions(&stream)));
-                }
-                Volume::Sealed(sealed) if sealed.seal.last > after && sealed.may_hold_stream(&stream) => {
-                    positions.extend(self.shared.sealed_database(&sealed)?.positions(&stream)?);
-                }
-                Volume::Sealed(_) => {}
+        let mut commits = Vec::new();
+        // Every commit names the one before it in its stream, so none can be missing unnoticed.
+        let mut next = self.shared.latest(&stream)?;
+        while next > after {
+            let commit = self.shared.commit(next)?;
+            if commit.stream != stream || commit.previous >= next {
+                let reason = "the stream leads to a commit that is not its own".into();
+                return Err(ReadError::Corrupt { volume: 0, position: next, reason });
+            }
+            next = commit.previous;
+            // The writer knows it already; nobody else does yet.
+            if commit.position <= head {
+                commits.push(commit);
             }
         }
-        let mut commits: Vec<Arc<Commit>> = Vec::new();
-        for position in positions.into_iter().filter(|position| *position > after && *position <= head) {
-            let block = self.shared.block(position)?;
-            let offset = usize::try_from(position.get() - block.first.get()).unwrap_or(usize::MAX);
-            let commit = block.commits.get(offset).filter(|commit| commit.stream == stream);
-            let hole = |reason: &str| ReadError::Corrupt { volume: 0, position, reason: reason.into() };
-            let commit = commit.ok_or_else(|| hole("the index leads to a commit of another stream"))?;
-            if commits.last().is_some_and(|before| before.position != commit.previous) {
-                return Err(hole("the stream has a hole before it"));
-            }
-            commits.push(Arc::clone(commit));
-        }
+        commits.reverse();
         Ok(commits)
     }
 
@@ -442,9 +483,19 @@ impl EventLog for SledLog {
         Ok(Box::new(scan.take_while(move |commit| commit.as_ref().map_or(true, |c| c.position <= head))))
     }
 
-    fn poisoned(&self) -> Option<String> {
-        self.shared.poisoned().map(str::to_owned)
+    fn read_only(&self) -> Option<String> {
+        let poisoned = self.shared.poisoned().map(str::to_owned);
+        poisoned.or_else(|| self.shared.no_space().map(|error| error.to_string()))
     }
+}
+
+/// An older journal ends with a whole frame: what followed it was written after its last sync.
+fn whole(path: &VolumePath, walk: &BlockWalk) -> Result<(), ReadError> {
+    if walk.torn_bytes == 0 {
+        return Ok(());
+    }
+    let reason = "the journal ends in the middle of a frame, and is not the newest".into();
+    Err(ReadError::Corrupt { volume: path.number, position: walk.reached().0.next(), reason })
 }
 
 /// An interruption while the newest volume was being made leaves a directory whose journal has no whole header. Nothing was
@@ -460,52 +511,81 @@ fn discard_unborn(dir: &std::path::Path, paths: &mut Vec<VolumePath>) -> std::io
     Ok(())
 }
 
-fn open_sealed(
+/// Opens a volume that is not the newest: by its seal; without one its sealing was interrupted, and is done now.
+fn open_older(
     path: &VolumePath,
     number: u64,
+    log_id: &str,
     before: Head,
     report: &mut OpenReport,
-) -> Result<SealedVolume, OpenError> {
+) -> Result<(Volume, Head), OpenError> {
     let corrupt = |reason: String| {
-        OpenError::Read(ReadError::Corrupt { volume: path.number, position: before.position.next(), reason })
+        OpenError::Read(ReadError::Corrupt { volume: number, position: before.position.next(), reason })
     };
     if path.number != number {
         return Err(corrupt(format!("volume {number} is missing")));
     }
-    let seal = match Seal::read(path)? {
-        Some(seal) => seal,
-        None => {
-            report.sealed.push(path.number);
-            seal(path, None)?
+    if let Some((seal, filters)) = Seal::read(path)? {
+        if seal.first != before.position.next() || seal.previous_block != before.hash {
+            return Err(corrupt("the volume does not continue the chain of the one before".into()));
         }
-    };
-    if seal.first != before.position.next() || seal.previous_block != before.hash {
-        return Err(corrupt("the volume does not continue the chain of the one before".into()));
+        let length = std::fs::metadata(path.journal()).map_err(|source| path.io(source))?.len();
+        if length != seal.journal_bytes {
+            return Err(corrupt(format!("its journal has {length} bytes, its seal says {}", seal.journal_bytes)));
+        }
+        let end = Head { position: seal.last, hash: seal.hash };
+        return Ok((Volume::Sealed(Arc::new(SealedVolume::new(path.clone(), seal, filters))), end));
     }
-    Ok(SealedVolume { path: path.clone(), seal })
+    let (index, walk) = read_journal(path, |_, _| Ok(()))?;
+    continues(path, &walk, log_id, before)?;
+    whole(path, &walk)?;
+    let (position, hash) = walk.reached();
+    let end = Head { position, hash };
+    match prove_database(path, &index).and_then(|()| write_seal(path, &walk, &index)) {
+        Ok((seal, filters)) => {
+            report.sealed.push(number);
+            Ok((Volume::Sealed(Arc::new(SealedVolume::new(path.clone(), seal, filters))), end))
+        }
+        Err(error) => {
+            report.read_only = Some(format!("sealing volume {number} failed: {error}"));
+            Ok((Volume::Live(Arc::new(live_volume(path.clone(), before, None, index))), end))
+        }
+    }
 }
 
-fn open_newest(
-    path: VolumePath,
-    log_id: &str,
-    before: Head,
-    report: &mut OpenReport,
-) -> Result<(JournalWriter, LiveVolume, Head), OpenError> {
-    let corrupt = |reason: &str| {
-        OpenError::Read(ReadError::Corrupt {
-            volume: path.number,
-            position: before.position.next(),
-            reason: reason.into(),
-        })
+fn continues(path: &VolumePath, walk: &BlockWalk, log_id: &str, before: Head) -> Result<(), ReadError> {
+    let corrupt = |reason: &str| ReadError::Corrupt {
+        volume: path.number,
+        position: before.position.next(),
+        reason: reason.into(),
     };
-    let write = |source| OpenError::Write { path: path.dir.clone(), source };
-    let (index, walk) = read_journal(&path, |_| Ok(()))?;
     if walk.log_id() != log_id {
         return Err(corrupt("the volume belongs to another log"));
     }
     if walk.start() != (before.position.next(), before.hash) {
         return Err(corrupt("the volume does not continue the chain of the one before"));
     }
+    Ok(())
+}
+
+fn live_volume(path: VolumePath, before: Head, database: Option<Database>, index: Index) -> LiveVolume {
+    LiveVolume { first: before.position.next(), database: RwLock::new(database), index: RwLock::new(index), path }
+}
+
+fn open_newest(
+    path: VolumePath,
+    number: u64,
+    log_id: &str,
+    before: Head,
+    report: &mut OpenReport,
+) -> Result<(JournalWriter, LiveVolume, Head), OpenError> {
+    let write = |source| OpenError::Write { path: path.dir.clone(), source };
+    if path.number != number {
+        let reason = format!("volume {number} is missing");
+        return Err(OpenError::Read(ReadError::Corrupt { volume: number, position: before.position.next(), reason }));
+    }
+    let (index, walk) = read_journal(&path, |_, _| Ok(()))?;
+    continues(&path, &walk, log_id, before)?;
     let (position, hash) = walk.reached();
     let clean = CleanStop::read(&path);
     if let Some(clean) = &clean
@@ -519,31 +599,42 @@ fn open_newest(
     {
         return Err(OpenError::Read(clean.differs(path.number)));
     }
+    if walk.torn_bytes > 0
+        && path.sled().exists()
+        && Database::open(&path).is_ok_and(|database| database.continuing(position.next(), hash).is_some())
+    {
+        // The database is told of a block after its sync only.
+        let reason = "the journal ends in the middle of a frame that the database still has: it was whole once".into();
+        return Err(OpenError::Read(ReadError::Corrupt { volume: number, position: position.next(), reason }));
+    }
     report.torn_bytes = walk.torn_bytes;
-    let journal = JournalWriter::open(&path.journal(), walk.bytes()).map_err(write)?;
     let reusable =
         clean.is_some_and(|clean| (clean.position, clean.hash, clean.journal_bytes) == (position, hash, walk.bytes()));
+    let journal = JournalWriter::open(&path.journal(), walk.bytes(), !reusable).map_err(write)?;
     let reused = if reusable {
         Database::open(&path).ok().filter(|db| position == before.position || db.ends_with(position, hash))
     } else {
         None
     };
     let database = match reused {
-        Some(database) => database,
+        Some(database) => Some(database),
         None => {
             report.database_rebuilt = position > before.position;
-            rebuild_database(&path)?
+            match rebuild_database(&path) {
+                Ok(database) => Some(database),
+                Err(error) => {
+                    // The journal is whole: what is there can be read, and whoever needs it at night can.
+                    report.read_only = Some(format!("making the database of volume {number} failed: {error}"));
+                    None
+                }
+            }
         }
     };
-    files::remove_file(&path.clean()).map_err(write)?;
-    files::sync_dir(&path.dir).map_err(write)?;
-    let live = LiveVolume {
-        first: before.position.next(),
-        database: RwLock::new(Some(database)),
-        index: RwLock::new(index),
-        path,
-    };
-    Ok((journal, live, Head { position, hash }))
+    if report.read_only.is_none() {
+        files::remove_file(&path.clean()).map_err(write)?;
+        files::sync_dir(&path.dir).map_err(write)?;
+    }
+    Ok((journal, live_volume(path, before, database, index), Head { position, hash }))
 }
 
 /// Makes the volume after `before`, durable before it takes anything.
@@ -561,9 +652,7 @@ pub fn new_volume(data: &DataDir, number: u64, before: Head) -> Result<(JournalW
     };
     let journal = JournalWriter::create(&path.journal(), &header).map_err(write)?;
     let database = Database::open(&path)?;
-    let live =
-        LiveVolume { first: header.first, database: RwLock::new(Some(database)), index: RwLock::default(), path };
-    Ok((journal, live))
+    Ok((journal, live_volume(path, before, Some(database), Index::default())))
 }
 
 /// Leaves the mark of a clean stop: the database is complete and on disk.
@@ -572,10 +661,7 @@ pub fn mark_clean(live: &LiveVolume, head: Head, journal_bytes: u64) -> Result<(
         Some(synced) => synced?,
         None => return Ok(()),
     }
-    let clean = CleanStop { position: head.position, hash: head.hash, journal_bytes };
-    let payload = rmp_serde::to_vec_named(&clean)
-        .map_err(|error| ReadError::Database { volume: live.path.number, reason: error.to_string() })?;
-    files::write_atomically(&live.path.clean(), &frame(&payload)).map_err(|source| live.path.io(source))
+    CleanStop { position: head.position, hash: head.hash, journal_bytes }.write(&live.path)
 }
 
 #[cfg(test)]
@@ -588,12 +674,17 @@ mod tests {
     use super::*;
     use crate::{
         contract::{append, stream},
+        journal::frame,
         log::Expected,
         scan::LogScan,
         verify::verify,
     };
 
-    const TINY: SledLogOptions = SledLogOptions { volume_bytes: 20_000, queue: 64 };
+    const TINY: SledLogOptions = SledLogOptions { volume_bytes: 20_000, queue: 64, reserve_bytes: 0 };
+
+    fn check(dir: &Path) -> Result<crate::VerifyReport, ReadError> {
+        verify(&data(dir), &crate::VerifyOptions::default(), |_| {})
+    }
 
     fn data(dir: &Path) -> DataDir {
         DataDir::open_or_create(&dir.join("data"), Ulid::from_parts(1, 1)).unwrap()
@@ -662,7 +753,7 @@ mod tests {
         assert_eq!(log.head(), head);
         assert_eq!(log.read_stream(stream(3), Position::START).unwrap(), one);
         drop(log);
-        let report = verify(&data(dir.path()), |_| {}).unwrap();
+        let report = check(dir.path()).unwrap();
         assert!(report.ok(), "{report:?}");
         assert_eq!((report.commits, report.head_hash), (1_010, head.hash));
     }
@@ -682,7 +773,7 @@ mod tests {
         assert_eq!((log.head(), log.report().torn_bytes), (head, 15));
         fill(&log, 20..30);
         drop(log);
-        assert!(verify(&data(dir.path()), |_| {}).unwrap().ok());
+        assert!(check(dir.path()).unwrap().ok());
     }
 
     #[test]
@@ -701,7 +792,7 @@ mod tests {
             SledLog::open(data(dir.path()), TINY),
             Err(OpenError::Read(ReadError::Corrupt { volume: 1, .. }))
         ));
-        assert!(!verify(&data(dir.path()), |_| {}).unwrap().ok());
+        assert!(!check(dir.path()).unwrap().ok());
     }
 
     #[test]
@@ -726,7 +817,7 @@ mod tests {
         let journal = newest(dir.path()).journal();
         let bytes = fs::read(&journal).unwrap();
         let refused = || {
-            assert!(!verify(&data(dir.path()), |_| {}).unwrap().ok());
+            assert!(!check(dir.path()).unwrap().ok());
             let scan = LogScan::new(&data(dir.path()), Position::START);
             assert!(scan.and_then(|mut scan| scan.try_for_each(|commit| commit.map(drop))).is_err());
             assert!(SledLog::open(data(dir.path()), TINY).is_err());
@@ -738,7 +829,7 @@ mod tests {
         fs::remove_file(&journal).unwrap();
         refused();
         fs::write(&journal, &bytes).unwrap();
-        assert!(verify(&data(dir.path()), |_| {}).unwrap().ok());
+        assert!(check(dir.path()).unwrap().ok());
         assert_eq!(open(dir.path()).head().position, Position::new(20));
     }
 
@@ -751,8 +842,8 @@ mod tests {
         }
         // The same length and log id, another history, every checksum and link in order.
         fs::copy(newest(two.path()).journal(), newest(one.path()).journal()).unwrap();
-        let report = verify(&data(one.path()), |_| {}).unwrap();
-        assert!(report.damage.is_some_and(|damage| damage.contains("clean stop noted")));
+        let report = check(one.path()).unwrap();
+        assert!(report.findings.iter().any(|finding| finding.problem.contains("clean stop noted")));
         assert!(SledLog::open(data(one.path()), TINY).is_err());
     }
 

@@ -1,15 +1,69 @@
-//! Walks the chain of a whole log and compares it with the seals. Reads the journals alone: no lock, no sled, no server.
+//! Verifies a data directory: the chain of the journals, the seals, the databases against the journals, the stored texts.
+//!
+//! It changes nothing and takes no lock, so it works beside a running server. sled writes into a directory when it opens it,
+//! so databases are copied to a scratch directory and looked at there.
 
-use docket_core::{event::Event, ids::Position};
-use serde::Serialize;
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use docket_core::ids::Position;
+use serde::{Deserialize, Serialize};
 
 use crate::{
+    check::{Finding, Part, Remedy, Throttle, Walked, walk_volume},
     codec::BlockHash,
+    content::{ContentFile, ContentStore},
     data_dir::DataDir,
-    log::ReadError,
-    scan::LogScan,
-    volume::{Seal, VolumePath},
+    database::Database,
+    files,
+    index::Index,
+    log::{Head, ReadError},
+    seal::{Seal, seal_is},
+    volume::{BlockWalk, CleanStop, VolumePath},
 };
+
+/// How to verify.
+#[derive(Debug, Clone)]
+pub struct VerifyOptions {
+    /// Compare the databases with the journals too. Needs space for one of them in the scratch directory.
+    pub databases: bool,
+    /// Read at most so many bytes a second.
+    pub bytes_per_second: Option<u64>,
+    /// Where copies of databases are made, one at a time; each is removed again.
+    pub scratch: PathBuf,
+}
+
+impl Default for VerifyOptions {
+    fn default() -> Self {
+        Self { databases: true, bytes_per_second: None, scratch: std::env::temp_dir() }
+    }
+}
+
+/// Where a verification stands, between volumes: enough to go on later instead of beginning again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyState {
+    /// Id of the log.
+    pub log_id: String,
+    /// Volumes that are done, from the first.
+    pub volumes: u64,
+    /// Position of the last commit in them.
+    pub position: Position,
+    /// Hash of their last block.
+    pub hash: BlockHash,
+    /// Commits in them.
+    pub commits: u64,
+    /// Events in them.
+    pub events: u64,
+    /// Events of unknown types in them.
+    pub unknown_events: u64,
+    /// Databases that were compared.
+    pub databases: u64,
+    /// Stored texts that their events name.
+    pub texts: BTreeSet<String>,
+}
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,26 +84,65 @@ pub struct VerifyReport {
     pub head_hash: BlockHash,
     /// Bytes of an interrupted write at the very end; nothing in them was ever acknowledged.
     pub torn_bytes: u64,
-    /// The first bad place, when there is one.
-    pub damage: Option<String>,
+    /// Databases that were compared with their journals.
+    pub databases: u64,
+    /// Stored texts that were read and have the hash of their name.
+    pub texts: u64,
+    /// What was not looked at, and why.
+    pub unchecked: Vec<String>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
 }
 
 impl VerifyReport {
     /// True when nothing bad was found.
     pub const fn ok(&self) -> bool {
-        self.damage.is_none()
+        self.findings.is_empty()
     }
 }
 
-/// Verifies the log of a data directory. `progress` is told the position every so often.
+/// Verifies everything. `progress` is told the position every so often.
 ///
 /// # Errors
 /// When the directory cannot be read at all; damage is part of the report.
-pub fn verify(data: &DataDir, mut progress: impl FnMut(Position)) -> Result<VerifyReport, ReadError> {
+pub fn verify(
+    data: &DataDir,
+    options: &VerifyOptions,
+    progress: impl FnMut(Position),
+) -> Result<VerifyReport, ReadError> {
+    verify_from(data, options, None, progress, |_| true).map(|(report, _)| report)
+}
+
+/// Verifies from where an earlier verification stopped. `done` is told after each volume, and stops the work by answering
+/// false; the second value says whether everything was looked at.
+///
+/// # Errors
+/// When the directory cannot be read at all, or the state is that of another log.
+pub fn verify_from(
+    data: &DataDir,
+    options: &VerifyOptions,
+    state: Option<VerifyState>,
+    mut progress: impl FnMut(Position),
+    mut done: impl FnMut(&VerifyState) -> bool,
+) -> Result<(VerifyReport, bool), ReadError> {
     let dir = data.log();
     let volumes = VolumePath::list(&dir)
-        .or_else(|source| if source.kind() == std::io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(source) });
-    let volumes = volumes.map_err(|source| ReadError::Io { path: dir, source })?;
+        .or_else(|source| if source.kind() == io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(source) })
+        .map_err(|source| ReadError::Io { path: dir, source })?;
+    let mut state = match state {
+        Some(state) => resumed(data, &volumes, state)?,
+        None => VerifyState {
+            log_id: data.log_id().to_owned(),
+            volumes: 0,
+            position: Position::START,
+            hash: BlockHash::genesis(data.log_id()),
+            commits: 0,
+            events: 0,
+            unknown_events: 0,
+            databases: 0,
+            texts: BTreeSet::new(),
+        },
+    };
     let mut report = VerifyReport {
         log_id: data.log_id().to_owned(),
         volumes: volumes.len() as u64,
@@ -57,52 +150,273 @@ pub fn verify(data: &DataDir, mut progress: impl FnMut(Position)) -> Result<Veri
         events: 0,
         unknown_events: 0,
         head_position: Position::START,
-        head_hash: BlockHash::genesis(data.log_id()),
+        head_hash: state.hash,
         torn_bytes: 0,
-        damage: None,
+        databases: 0,
+        texts: 0,
+        unchecked: Vec::new(),
+        findings: Vec::new(),
     };
-    let mut scan = LogScan::new(data, Position::START)?;
-    for commit in scan.by_ref() {
-        match commit {
-            Ok(commit) => {
-                report.commits += 1;
-                report.events += commit.events.len() as u64;
-                let unknown = commit.events.iter().filter(|e| matches!(e.event, Event::Unknown { .. })).count();
-                report.unknown_events += unknown as u64;
-                if commit.position.get() % 16_384 == 0 {
-                    progress(commit.position);
-                }
+    let mut throttle = Throttle::new(options.bytes_per_second);
+    let mut whole = true;
+    let skip = usize::try_from(state.volumes).unwrap_or(usize::MAX);
+    for (at, path) in volumes.iter().enumerate().skip(skip) {
+        let number = at as u64 + 1;
+        let newest = at + 1 == volumes.len();
+        if path.number != number {
+            let problem = format!("the volume is missing: the next one is {}", path.number);
+            report.findings.push(Finding { remedy: Remedy::Backup, ..Finding::of(Part::Journal, number, problem) });
+            break;
+        }
+        // The newest volume may be in the making while we read.
+        if newest && path.is_unborn().unwrap_or(false) {
+            break;
+        }
+        let before = Head { position: state.position, hash: state.hash };
+        let check = VolumeCheck { data, options, path, newest, before };
+        match check.run(&mut report, &mut throttle, &mut progress) {
+            Some(walked) => {
+                let (position, hash) = walked.walk.reached();
+                (state.position, state.hash) = (position, hash);
+                state.commits += walked.commits;
+                state.events += walked.events;
+                state.unknown_events += walked.unknown_events;
+                state.texts.extend(walked.texts);
             }
-            Err(error) => {
-                report.damage = Some(error.to_string());
+            // What comes after is checked from where it says that it begins.
+            None => match volumes.get(at + 1).and_then(|next| BlockWalk::open(next).ok()) {
+                Some(next) => {
+                    let (first, hash) = next.start();
+                    (state.position, state.hash) = (Position::new(first.get().saturating_sub(1)), hash);
+                }
+                None => break,
+            },
+        }
+        state.databases += std::mem::take(&mut report.databases);
+        if !newest && report.ok() {
+            state.volumes = number;
+            if !done(&state) {
+                whole = false;
                 break;
             }
         }
     }
-    (report.head_position, report.head_hash) = (scan.reached().position, scan.reached().hash);
-    report.torn_bytes = scan.torn_bytes();
-    if report.damage.is_none() {
-        report.damage = check_seals(&volumes).err().map(|error| error.to_string());
+    report.databases += state.databases;
+    (report.commits, report.events, report.unknown_events) = (state.commits, state.events, state.unknown_events);
+    (report.head_position, report.head_hash) = (state.position, state.hash);
+    if whole {
+        check_texts(data, &state.texts, &mut report, &mut throttle)?;
     }
-    Ok(report)
+    Ok((report, whole))
 }
 
-/// Every seal says of its journal what the journal says of itself.
-fn check_seals(volumes: &[VolumePath]) -> Result<(), ReadError> {
-    for (path, next) in volumes.iter().zip(volumes.iter().skip(1).map(Some).chain([None])) {
-        let Some(seal) = Seal::read(path)? else { continue };
-        let length = std::fs::metadata(path.journal()).map_err(|source| path.io(source))?.len();
-        let continues = match next.map(Seal::read).transpose()?.flatten() {
-            Some(next) => next.first == seal.last.next() && next.previous_block == seal.hash,
-            None => true,
+/// The state, when it is this log's and what it speaks of is still so.
+fn resumed(data: &DataDir, volumes: &[VolumePath], state: VerifyState) -> Result<VerifyState, ReadError> {
+    let last = usize::try_from(state.volumes).ok().and_then(|done| volumes.get(done.checked_sub(1)?));
+    let seal = last.map(Seal::head).transpose()?.flatten();
+    let same = state.log_id == data.log_id()
+        && (state.volumes == 0 || seal.is_some_and(|seal| (seal.last, seal.hash) == (state.position, state.hash)));
+    if same {
+        return Ok(state);
+    }
+    Err(ReadError::Corrupt {
+        volume: state.volumes,
+        position: state.position,
+        reason: "the state that was to be resumed is not of this log: begin again without it".into(),
+    })
+}
+
+struct VolumeCheck<'a> {
+    data: &'a DataDir,
+    options: &'a VerifyOptions,
+    path: &'a VolumePath,
+    newest: bool,
+    before: Head,
+}
+
+impl VolumeCheck<'_> {
+    /// Checks a volume; the walk over its journal when that is sound.
+    fn run(
+        &self,
+        report: &mut VerifyReport,
+        throttle: &mut Throttle,
+        progress: &mut dyn FnMut(Position),
+    ) -> Option<Walked> {
+        let number = self.path.number;
+        // Noted before the journal is read: a server may write to it meanwhile.
+        let clean = if self.newest { CleanStop::read(self.path) } else { None };
+        let walked = match walk_volume(self.path, throttle, progress) {
+            Ok(walked) => walked,
+            Err(error) => {
+                report.findings.push(Finding::journal(number, &error));
+                return None;
+            }
         };
-        if seal.journal_bytes != length || !continues {
-            return Err(ReadError::Corrupt {
-                volume: path.number,
-                position: seal.first,
-                reason: "the seal does not fit the journal".into(),
-            });
+        let (position, hash) = walked.walk.reached();
+        let first = self.before.position.next();
+        let corrupt = |position, reason: &str| ReadError::Corrupt { volume: number, position, reason: reason.into() };
+        let problem = if walked.walk.log_id() != self.data.log_id() {
+            Some(corrupt(first, "the volume belongs to another log"))
+        } else if walked.walk.start() != (first, self.before.hash) {
+            Some(corrupt(first, "the volume does not continue the chain of the one before"))
+        } else if walked.walk.torn_bytes > 0 && !self.newest {
+            Some(corrupt(position.next(), "a journal that is not the newest ends in the middle of a frame"))
+        } else if let Some(clean) = clean {
+            if clean.position > position {
+                Some(clean.missing(number, position))
+            } else if clean.position == position && clean.hash != hash {
+                Some(clean.differs(number))
+            } else {
+                None
+            }
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            report.findings.push(Finding::journal(number, &problem));
+            return None;
+        }
+        report.torn_bytes = walked.walk.torn_bytes;
+        let sealed = !self.newest && self.check_seal(&walked, report);
+        if self.options.databases {
+            self.check_database(&walked, sealed, clean.is_some(), report, throttle);
+        }
+        Some(walked)
+    }
+
+    /// True when the volume is sealed.
+    fn check_seal(&self, walked: &Walked, report: &mut VerifyReport) -> bool {
+        match Seal::read(self.path) {
+            Ok(None) => {
+                let number = self.path.number;
+                report.unchecked.push(format!("volume {number} has no seal yet: it is made at the next start"));
+                false
+            }
+            Ok(Some(_)) => {
+                match seal_is(self.path, &walked.walk, &walked.index) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        let problem = "the seal is not the one that the journal gives";
+                        report.findings.push(Finding::of(Part::Seal, self.path.number, problem));
+                    }
+                    Err(error) => report.findings.push(Finding::of(Part::Seal, self.path.number, error.to_string())),
+                }
+                true
+            }
+            Err(error) => {
+                report.findings.push(Finding::of(Part::Seal, self.path.number, error.to_string()));
+                true
+            }
         }
     }
+
+    fn check_database(
+        &self,
+        walked: &Walked,
+        sealed: bool,
+        clean: bool,
+        report: &mut VerifyReport,
+        throttle: &mut Throttle,
+    ) {
+        let number = self.path.number;
+        if !sealed && !clean {
+            let why = if self.newest { "the last stop was not a clean one, or somebody writes" } else { "it is not sealed" };
+            report.unchecked.push(format!("the database of volume {number}: {why}; the next start makes it from the journal"));
+            return;
+        }
+        if !self.path.sled().exists() {
+            report.findings.push(Finding::of(Part::Database, number, "the database is missing"));
+            return;
+        }
+        match compare(self.path, &walked.index, sealed, &self.options.scratch, throttle) {
+            Ok(None) => report.databases += 1,
+            Ok(Some(problem)) => report.findings.push(Finding::of(Part::Database, number, problem)),
+            Err(NotCompared(why)) => report.unchecked.push(format!("the database of volume {number}: {why}")),
+        }
+    }
+}
+
+/// Why a database could not be looked at, which says nothing about it.
+pub struct NotCompared(pub String);
+
+/// The first difference between a database and its journal. Looks at a copy.
+pub fn compare(
+    path: &VolumePath,
+    index: &Index,
+    sealed: bool,
+    scratch: &Path,
+    throttle: &mut Throttle,
+) -> Result<Option<String>, NotCompared> {
+    let copy = Scratch::new(scratch).map_err(|error| NotCompared(format!("no copy could be made: {error}")))?;
+    let copied = files::copy_tree(&path.sled(), &copy.0, &mut |bytes| throttle.read(bytes));
+    copied.map_err(|error| NotCompared(format!("no copy could be made in {}: {error}", scratch.display())))?;
+    let mut looked = || -> Result<Option<String>, ReadError> {
+        let database = Database::open_at(&copy.0, path.number)?;
+        if let Some(difference) = database.difference(path, |bytes| throttle.read(bytes))? {
+            return Ok(Some(difference));
+        }
+        Ok((sealed && !database.has_index(index)?).then(|| "its index is not the one of the journal".to_owned()))
+    };
+    Ok(looked().unwrap_or_else(|error| Some(error.to_string())))
+}
+
+/// A directory that is removed again.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(dir: &Path) -> io::Result<Self> {
+        for n in 0..1000 {
+            let path = dir.join(format!("docket-verify-{}-{n}", std::process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+impl Scratch {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = files::remove_dir(&self.0) {
+            tracing::warn!(%error, path = %self.0.display(), "a scratch copy could not be removed");
+        }
+    }
+}
+
+fn check_texts(
+    data: &DataDir,
+    named: &BTreeSet<String>,
+    report: &mut VerifyReport,
+    throttle: &mut Throttle,
+) -> Result<(), ReadError> {
+    let content = ContentStore::new(&data.content());
+    let mut missing: BTreeSet<&str> = named.iter().map(String::as_str).collect();
+    let problem = |problem: String| Finding { part: Part::Content, volume: None, problem, remedy: Remedy::Backup };
+    let listed = content.files().map_err(|source| ReadError::Io { path: data.content(), source })?;
+    for file in listed {
+        match file {
+            ContentFile::Text { name, bytes } => {
+                throttle.read(bytes);
+                missing.remove(name.as_str());
+                match content.get(&name) {
+                    Ok(_) => report.texts += 1,
+                    Err(error) => report.findings.push(problem(error.to_string())),
+                }
+            }
+            ContentFile::Other(path) => {
+                report.unchecked.push(format!("{} is no stored text; nothing reads it", path.display()));
+            }
+        }
+    }
+    report.findings.extend(missing.into_iter().map(|name| problem(format!("the stored text {name} is missing"))));
     Ok(())
 }

@@ -1,37 +1,27 @@
 //! A volume: a journal and a sled database that hold the same run of blocks.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
 };
 
-use docket_core::ids::{CommitId, Position, StreamId};
+use docket_core::{
+    event::Commit,
+    ids::{CommitId, Position, StreamId},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::{Block, BlockHash, BlockHead},
+    database::Database,
     files,
-    filter::NameFilter,
     index::Index,
-    journal::{JournalReader, Next, frame, unframe},
+    journal::{JournalReader, Next, frame, read_frame_at, sound_frames, unframe},
     log::ReadError,
+    seal::{Seal, SealFilters},
 };
-
-/// Format of seals that this program writes; it reads all up to it.
-const SEAL_FORMAT: u32 = 1;
-/// Tree of blocks: position of the first commit (8 bytes, big-endian) → the block's frame.
-const BLOCKS: &str = "blocks";
-/// Tree of a sealed volume: stream (17 bytes) and position (8) → nothing.
-const STREAMS: &str = "streams";
-/// Tree of a sealed volume: commit id (16 bytes) → position (8).
-const COMMITS: &str = "commits";
-/// What sled may cache of one volume.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
-
-/// How often and with which pause a database is tried whose lock is not given back yet: five seconds in all.
-const LOCK_ATTEMPTS: u32 = 250;
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Written by a clean stop: the newest volume is complete up to here. Removed at the next opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +36,13 @@ impl CleanStop {
     pub fn read(path: &VolumePath) -> Option<Self> {
         let bytes = fs::read(path.clean()).ok()?;
         rmp_serde::from_slice(unframe(&bytes).ok()?).ok()
+    }
+
+    /// Writes the mark.
+    pub fn write(&self, path: &VolumePath) -> Result<(), ReadError> {
+        let payload = rmp_serde::to_vec_named(self)
+            .map_err(|error| ReadError::Database { volume: path.number, reason: error.to_string() })?;
+        files::write_atomically(&path.clean(), &frame(&payload)).map_err(|source| path.io(source))
     }
 
     /// The error of a journal that has another block where the clean stop noted this one: it was written anew.
@@ -132,6 +129,8 @@ impl VolumePath {
 /// A frame read back from a journal: its bytes, and what stands in its head.
 #[derive(Debug)]
 pub struct JournalBlock {
+    /// Where its frame starts in the journal.
+    pub offset: u64,
     pub payload: Vec<u8>,
     pub hash: BlockHash,
     pub first: Position,
@@ -180,6 +179,15 @@ impl BlockWalk {
         (self.reader.header.first, self.reader.header.previous_block)
     }
 
+    /// The journal's header as a frame, as it stands there.
+    pub fn header_frame(&self) -> Result<Vec<u8>, ReadError> {
+        rmp_serde::to_vec_named(&self.reader.header).map(|payload| frame(&payload)).map_err(|error| ReadError::Corrupt {
+            volume: self.volume,
+            position: Position::START,
+            reason: format!("the journal's header: {error}"),
+        })
+    }
+
     /// Where the walk stands: position of the last commit seen and its block's hash.
     pub fn reached(&self) -> (Position, BlockHash) {
         (Position::new(self.next.get() - 1), self.hash)
@@ -193,15 +201,22 @@ impl BlockWalk {
     /// The next block; `None` at the end.
     pub fn next_block(&mut self) -> Result<Option<JournalBlock>, ReadError> {
         let corrupt = |position, reason| ReadError::Corrupt { volume: self.volume, position, reason };
-        let payload = match self.reader.next_frame() {
-            Ok(Next::Frame(payload)) => payload,
-            Ok(Next::End) => return Ok(None),
-            Ok(Next::Torn { bytes }) => {
-                self.torn_bytes = bytes;
+        let offset = self.reader.offset();
+        let next = self.reader.next_frame().map_err(|source| ReadError::Io { path: self.reader.path().to_owned(), source })?;
+        let payload = match next {
+            Next::Frame(payload) => payload,
+            Next::End => return Ok(None),
+            Next::Unsound { reason, rest } => {
+                // A group commit is one write, of which a power cut may leave any parts. A block of a later group was
+                // written after the sync of everything before it: then the bytes here were sound once.
+                let synced = sound_frames(&rest[1..])
+                    .filter_map(|payload| BlockHead::decode(payload).ok())
+                    .any(|head| head.group() > self.next);
+                if synced {
+                    return Err(corrupt(self.next, format!("byte {offset} of the journal: {reason}")));
+                }
+                self.torn_bytes = rest.len() as u64;
                 return Ok(None);
-            }
-            Err((offset, reason)) => {
-                return Err(corrupt(self.next, format!("byte {offset} of the journal: {reason}")));
             }
         };
         let head = BlockHead::decode(&payload).map_err(|reason| corrupt(self.next, reason))?;
@@ -219,249 +234,14 @@ impl BlockWalk {
         let (first, last) = (head.first, head.last());
         self.hash = hash;
         self.next = last.next();
-        Ok(Some(JournalBlock { payload, hash, first, last }))
-    }
-}
-
-/// The database of a volume.
-#[derive(Debug)]
-pub struct Database {
-    volume: u64,
-    db: sled::Db,
-    blocks: sled::Tree,
-}
-
-impl Database {
-    pub fn open(path: &VolumePath) -> Result<Self, ReadError> {
-        let failed = |reason: String| ReadError::Database { volume: path.number, reason };
-        // The journal holds what matters, so sled need not sync on its own; sealing and closing sync its files.
-        let config = sled::Config::new()
-            .path(path.sled())
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None)
-            .mode(sled::Mode::HighThroughput);
-        for attempt in 0..=LOCK_ATTEMPTS {
-            // sled panics on some damage instead of reporting it.
-            let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let db = config.open()?;
-                let blocks = db.open_tree(BLOCKS)?;
-                Ok::<_, sled::Error>((db, blocks))
-            }));
-            match opened {
-                Ok(Ok((db, blocks))) => return Ok(Self { volume: path.number, db, blocks }),
-                // The kernel may hold the lock of a process that was killed, or of a database that is being dropped, for
-                // a moment longer. Everybody else is kept out by the lock of the data directory.
-                Ok(Err(sled::Error::Io(error)))
-                    if attempt < LOCK_ATTEMPTS && error.to_string().contains("could not acquire lock") =>
-                {
-                    std::thread::sleep(LOCK_PAUSE);
-                }
-                Ok(Err(error)) => return Err(failed(error.to_string())),
-                Err(_) => return Err(failed("sled gave up while opening it".into())),
-            }
-        }
-        Err(failed("its lock is not given back".into()))
-    }
-
-    fn failed(&self, error: &sled::Error) -> ReadError {
-        ReadError::Database { volume: self.volume, reason: error.to_string() }
-    }
-
-    fn corrupt(&self, position: Position, reason: String) -> ReadError {
-        ReadError::Corrupt { volume: self.volume, position, reason: format!("the database: {reason}") }
-    }
-
-    /// Stores a block's frame.
-    pub fn put(&self, first: Position, frame: &[u8]) -> Result<(), ReadError> {
-        self.blocks.insert(first.get().to_be_bytes(), frame).map_err(|error| self.failed(&error))?;
-        Ok(())
-    }
-
-    /// The payload of the block that holds this position.
-    fn payload(&self, position: Position) -> Result<Vec<u8>, ReadError> {
-        let found = self.blocks.get_lt(position.next().get().to_be_bytes()).map_err(|error| self.failed(&error))?;
-        let (_, frame) = found.ok_or_else(|| self.corrupt(position, "the block is missing".into()))?;
-        unframe(&frame).map(<[u8]>::to_vec).map_err(|reason| self.corrupt(position, reason))
-    }
-
-    /// The block that holds this position.
-    pub fn block(&self, position: Position) -> Result<Block, ReadError> {
-        let block = Block::decode(&self.payload(position)?).map_err(|reason| self.corrupt(position, reason))?;
-        if block.first > position || block.last() < position {
-            return Err(self.corrupt(position, "the block is missing".into()));
-        }
-        Ok(block)
-    }
-
-    /// True when it holds the same bytes as the journal for every block.
-    pub fn equals_journal(&self, path: &VolumePath) -> Result<bool, ReadError> {
-        let mut walk = BlockWalk::open(path)?;
-        let mut stored = self.blocks.iter();
-        while let Some(block) = walk.next_block()? {
-            match stored.next() {
-                Some(Ok((key, bytes)))
-                    if key == block.first.get().to_be_bytes() && unframe(&bytes) == Ok(&block.payload[..]) => {}
-                _ => return Ok(false),
-            }
-        }
-        Ok(stored.next().is_none())
-    }
-
-    /// True when its last block is this one: enough after a clean stop.
-    pub fn ends_with(&self, position: Position, hash: BlockHash) -> bool {
-        match self.blocks.last() {
-            Ok(Some((_, bytes))) => unframe(&bytes).is_ok_and(|payload| {
-                BlockHash::of(payload) == hash && BlockHead::decode(payload).is_ok_and(|head| head.last() == position)
-            }),
-            Ok(None) => false,
-            Err(_) => false,
-        }
-    }
-
-    /// Writes the index in one sorted run.
-    fn put_index(&self, index: &Index) -> Result<(), ReadError> {
-        let failed = |error: sled::Error| self.failed(&error);
-        let streams = self.db.open_tree(STREAMS).map_err(failed)?;
-        let mut keys: Vec<[u8; 25]> = index
-            .streams()
-            .iter()
-            .flat_map(|(stream, positions)| positions.iter().map(|position| stream_position_key(stream, *position)))
-            .collect();
-        keys.sort_unstable();
-        for key in keys {
-            streams.insert(key, &[]).map_err(failed)?;
-        }
-        let commits = self.db.open_tree(COMMITS).map_err(failed)?;
-        let mut ids: Vec<_> = index.commits().iter().collect();
-        ids.sort_unstable();
-        for (id, position) in ids {
-            commits.insert(id.ulid().to_bytes(), &position.get().to_be_bytes()).map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    /// Positions of a stream, from the index of a sealed volume.
-    pub fn positions(&self, stream: &StreamId) -> Result<Vec<Position>, ReadError> {
-        let streams = self.db.open_tree(STREAMS).map_err(|error| self.failed(&error))?;
-        streams
-            .scan_prefix(stream_key(stream))
-            .keys()
-            .map(|key| {
-                let key = key.map_err(|error| self.failed(&error))?;
-                read_position(&key[key.len().saturating_sub(8)..])
-                    .ok_or_else(|| self.corrupt(Position::START, "a key of its index has no position".into()))
-            })
-            .collect()
-    }
-
-    pub fn find(&self, id: &CommitId) -> Result<Option<Position>, ReadError> {
-        let commits = self.db.open_tree(COMMITS).map_err(|error| self.failed(&error))?;
-        let found = commits.get(id.ulid().to_bytes()).map_err(|error| self.failed(&error))?;
-        Ok(found.and_then(|bytes| read_position(&bytes)))
-    }
-
-    fn flush(&self) -> Result<(), ReadError> {
-        self.db.flush().map(drop).map_err(|error| self.failed(&error))
-    }
-
-    /// Makes all of it durable: sled's own flush does not wait for the disk.
-    pub fn sync(&self, path: &VolumePath) -> Result<(), ReadError> {
-        self.flush()?;
-        files::sync_tree(&path.sled()).map_err(|source| path.io(source))
-    }
-}
-
-fn read_position(bytes: &[u8]) -> Option<Position> {
-    bytes.try_into().ok().map(u64::from_be_bytes).map(Position::new)
-}
-
-/// Seventeen bytes: a tag and the id; zeros where a stream has none.
-pub fn stream_key(stream: &StreamId) -> [u8; 17] {
-    let (tag, id) = match stream {
-        StreamId::Desk => (1, [0; 16]),
-        StreamId::Access => (2, [0; 16]),
-        StreamId::Ticket(id) => (3, id.ulid().to_bytes()),
-        StreamId::Customer(id) => (4, id.ulid().to_bytes()),
-    };
-    let mut key = [0; 17];
-    key[0] = tag;
-    key[1..].copy_from_slice(&id);
-    key
-}
-
-fn stream_position_key(stream: &StreamId, position: Position) -> [u8; 25] {
-    let mut key = [0; 25];
-    key[..17].copy_from_slice(&stream_key(stream));
-    key[17..].copy_from_slice(&position.get().to_be_bytes());
-    key
-}
-
-/// What is known of a sealed volume without opening it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Seal {
-    pub format: u32,
-    pub volume: u64,
-    pub first: Position,
-    pub last: Position,
-    /// Hash of the block before its first one.
-    pub previous_block: BlockHash,
-    /// Hash of its last block.
-    pub hash: BlockHash,
-    pub journal_bytes: u64,
-    /// Streams that it holds.
-    pub streams: NameFilter,
-    /// Commit ids that it holds.
-    pub commits: NameFilter,
-}
-
-impl Seal {
-    fn new(volume: u64, walk: &BlockWalk, index: &Index) -> Self {
-        let streams: Vec<_> = index.streams().keys().map(stream_key).collect();
-        let commits: Vec<_> = index.commits().keys().map(|id| id.ulid().to_bytes()).collect();
-        let (first, previous_block) = walk.start();
-        let (last, hash) = walk.reached();
-        Self {
-            format: SEAL_FORMAT,
-            volume,
-            first,
-            last,
-            previous_block,
-            hash,
-            journal_bytes: walk.bytes(),
-            streams: NameFilter::new(streams.iter().map(<[u8; 17]>::as_slice)),
-            commits: NameFilter::new(commits.iter().map(<[u8; 16]>::as_slice)),
-        }
-    }
-
-    /// Reads the seal of a volume; `None` when it has none.
-    pub fn read(path: &VolumePath) -> Result<Option<Self>, ReadError> {
-        let corrupt = |reason: String| ReadError::Corrupt {
-            volume: path.number,
-            position: Position::START,
-            reason: format!("the seal: {reason}"),
-        };
-        let bytes = match fs::read(path.seal()) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(path.io(error)),
-        };
-        let seal: Self = unframe(&bytes)
-            .and_then(|payload| rmp_serde::from_slice(payload).map_err(|error| error.to_string()))
-            .map_err(corrupt)?;
-        if seal.format > SEAL_FORMAT {
-            return Err(ReadError::NewerFormat { path: path.seal(), found: seal.format, supported: SEAL_FORMAT });
-        }
-        if seal.volume != path.number {
-            return Err(corrupt(format!("it is that of volume {}", seal.volume)));
-        }
-        Ok(Some(seal))
+        Ok(Some(JournalBlock { offset, payload, hash, first, last }))
     }
 }
 
 /// Builds the index of a volume from its journal, and hands every block to `each`.
 pub fn read_journal(
     path: &VolumePath,
-    mut each: impl FnMut(&JournalBlock) -> Result<(), ReadError>,
+    mut each: impl FnMut(&JournalBlock, &Block) -> Result<(), ReadError>,
 ) -> Result<(Index, BlockWalk), ReadError> {
     let mut walk = BlockWalk::open(path)?;
     let mut index = Index::default();
@@ -471,73 +251,49 @@ pub fn read_journal(
             position: block.first,
             reason,
         })?;
+        index.add_block(block.first, block.offset);
         for commit in &decoded.commits {
             index.add(commit);
         }
-        each(&block)?;
+        each(&block, &decoded)?;
     }
     Ok((index, walk))
 }
 
-/// Makes a volume's database anew from its journal.
-pub fn rebuild_database(path: &VolumePath) -> Result<Database, ReadError> {
-    files::remove_dir(&path.sled()).map_err(|source| path.io(source))?;
-    let database = Database::open(path)?;
-    let mut walk = BlockWalk::open(path)?;
-    while let Some(block) = walk.next_block()? {
-        database.put(block.first, &frame(&block.payload))?;
-    }
-    Ok(database)
-}
-
-/// Seals a volume whose journal is complete: the index goes into the database, which is closed, opened again and compared
-/// with the journal; then the seal is written. An interruption leaves a volume without a seal, which is sealed at the next
-/// opening.
-pub fn seal(path: &VolumePath, database: Option<Database>) -> Result<Seal, ReadError> {
-    let (index, walk) = read_journal(path, |_| Ok(()))?;
-    let finish = |database: Database| -> Result<bool, ReadError> {
-        database.put_index(&index)?;
-        database.sync(path)?;
-        drop(database);
-        files::sync_tree(&path.sled()).map_err(|source| path.io(source))?;
-        Database::open(path)?.equals_journal(path)
-    };
-    let sound = match database {
-        Some(database) => finish(database).unwrap_or(false),
-        None => false,
-    };
-    if !sound && !finish(rebuild_database(path)?)? {
-        return Err(ReadError::Database {
-            volume: path.number,
-            reason: "it differs from the journal right after it was built from it".into(),
-        });
-    }
-    let seal = Seal::new(path.number, &walk, &index);
-    let payload = rmp_serde::to_vec_named(&seal)
-        .map_err(|error| ReadError::Database { volume: path.number, reason: error.to_string() })?;
-    files::write_atomically(&path.seal(), &frame(&payload)).map_err(|source| path.io(source))?;
-    files::sync_dir(&path.dir).map_err(|source| path.io(source))?;
-    Ok(seal)
-}
-
-/// The newest volume: it takes blocks.
+/// A volume whose index is in memory: the newest one, which takes blocks, or one that waits to be sealed.
 #[derive(Debug)]
 pub struct LiveVolume {
     pub path: VolumePath,
     pub first: Position,
-    /// Taken away by sealing, which holds the lock until the sealed volume is in its place.
+    /// Absent while the volume is sealed, and when there was no place to make it; the journal answers then.
     pub database: RwLock<Option<Database>>,
     pub index: RwLock<Index>,
 }
 
 impl LiveVolume {
-    /// Reads from the database; `None` when the volume was sealed meanwhile.
+    /// Reads from the database; `None` when there is none at present.
     pub fn with_database<T>(&self, read: impl FnOnce(&Database) -> T) -> Option<T> {
         self.database.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(read)
     }
 
     pub fn with_index<T>(&self, read: impl FnOnce(&Index) -> T) -> T {
         read(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The payload of the block that holds a position.
+    pub fn payload(&self, position: Position) -> Result<Vec<u8>, ReadError> {
+        match self.with_database(|database| database.payload(position)) {
+            Some(payload) => payload,
+            None => self.payload_from_journal(position),
+        }
+    }
+
+    fn payload_from_journal(&self, position: Position) -> Result<Vec<u8>, ReadError> {
+        let corrupt = |reason: String| ReadError::Corrupt { volume: self.path.number, position, reason };
+        let offset = self.with_index(|index| index.offset(position));
+        let offset = offset.ok_or_else(|| corrupt("no block of the volume holds the position".into()))?;
+        let journal = File::open(self.path.journal()).map_err(|source| self.path.io(source))?;
+        read_frame_at(&journal, offset).map_err(|source| self.path.io(source))?.map_err(corrupt)
     }
 }
 
@@ -546,14 +302,31 @@ impl LiveVolume {
 pub struct SealedVolume {
     pub path: VolumePath,
     pub seal: Seal,
+    filters: SealFilters,
 }
 
 impl SealedVolume {
-    pub fn may_hold_stream(&self, stream: &StreamId) -> bool {
-        self.seal.streams.may_hold(&stream_key(stream))
+    pub fn new(path: VolumePath, seal: Seal, filters: SealFilters) -> Self {
+        Self { path, seal, filters }
     }
 
-    pub fn may_hold_commit(&self, id: &CommitId) -> bool {
-        self.seal.commits.may_hold(&id.ulid().to_bytes())
+    /// False when the volume certainly does not hold the stream.
+    pub fn may_hold_stream(&self, stream: &StreamId) -> Result<bool, ReadError> {
+        self.filters.may_hold_stream(&self.seal, stream).map_err(|source| self.path.io(source))?.map_err(|r| self.bad(r))
     }
+
+    /// False when the volume certainly does not hold the commit id.
+    pub fn may_hold_commit(&self, id: &CommitId) -> Result<bool, ReadError> {
+        self.filters.may_hold_commit(&self.seal, id).map_err(|source| self.path.io(source))?.map_err(|r| self.bad(r))
+    }
+
+    fn bad(&self, reason: String) -> ReadError {
+        let reason = format!("the seal: {reason}");
+        ReadError::Corrupt { volume: self.path.number, position: self.seal.first, reason }
+    }
+}
+
+/// The commit at a position, out of its block's bytes.
+pub fn commit_of(volume: u64, payload: &[u8], position: Position) -> Result<Commit, ReadError> {
+    Block::decode_commit(payload, position).map_err(|reason| ReadError::Corrupt { volume, position, reason })
 }

@@ -91,12 +91,18 @@ impl Writer {
             }
             return;
         }
+        if let Some(no_space) = self.shared.no_space() {
+            for submission in taken {
+                let _ = submission.answer.send(Err(no_space.clone()));
+            }
+            return;
+        }
         let head = *self.shared.head.borrow();
         let mut group = Group {
             head,
             frames: Vec::new(),
             blocks: Vec::new(),
-            open: BlockBuilder::new(head.position.next()),
+            open: BlockBuilder::new(head.position.next(), head.position.next()),
             commits: Vec::new(),
             latest: HashMap::new(),
             ids: HashMap::new(),
@@ -160,6 +166,7 @@ impl Writer {
 
     /// Journal, sync, database, then the readers: in this order.
     fn make_durable(&mut self, group: &mut Group) -> Result<(), String> {
+        let written_at = self.journal.bytes();
         self.journal
             .append_durably(&group.frames)
             .map_err(|error| format!("writing the journal of volume {} failed: {error}", self.live.path.number))?;
@@ -174,6 +181,11 @@ impl Writer {
         let commits: Vec<Arc<Commit>> = group.commits.drain(..).map(Arc::new).collect();
         {
             let mut index = self.live.index.write().unwrap_or_else(PoisonError::into_inner);
+            let mut offset = written_at;
+            for (first, frame) in &group.blocks {
+                index.add_block(*first, offset);
+                offset += frame.len() as u64;
+            }
             for commit in &commits {
                 index.add(commit);
             }
@@ -214,7 +226,8 @@ impl Writer {
 impl Group {
     fn finish_block(&mut self) {
         let last = self.commits.last().map_or(self.head.position, |commit| commit.position);
-        let full = std::mem::replace(&mut self.open, BlockBuilder::new(last.next()));
+        let next = BlockBuilder::new(self.open.group(), last.next());
+        let full = std::mem::replace(&mut self.open, next);
         if full.is_empty() {
             return;
         }

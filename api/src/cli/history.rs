@@ -1,4 +1,4 @@
-//! `docket replay`, `report`, `verify` and `rebuild`: they read the journals and need no lock.
+//! `docket replay`, `report` and `rebuild`: they read the journals and need no lock.
 
 use std::{io::Write, time::Instant};
 
@@ -10,7 +10,7 @@ use docket_core::{
     time::Timestamp,
 };
 use docket_projections::{DurationStats, Report, ReportPeriod, Views, rebuild as rebuild_views, snapshot};
-use docket_store::{DataDir, LogScan, verify as verify_log};
+use docket_store::{DataDir, LogScan};
 use serde_json::json;
 
 use super::{
@@ -229,44 +229,6 @@ fn tell(report: &Report) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Verifies the log.
-pub fn verify(global: &Global) -> anyhow::Result<()> {
-    let data = DataDir::open(&global.data)?;
-    let started = Instant::now();
-    let spinner = bar(0, "verifying");
-    let mut report = verify_log(&data, |position| spinner.set_message(format!("verifying: at position {position}")))?;
-    spinner.finish_and_clear();
-    if report.ok() {
-        report.damage = refuse_lost_log(&data, report.head_position).err().map(|error| error.to_string());
-    }
-    if global.json {
-        let mut value = serde_json::to_value(&report)?;
-        if let Some(members) = value.as_object_mut() {
-            members.insert("ok".into(), json!(report.ok()));
-            members.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
-        }
-        print_json(&value)?;
-    } else {
-        print(format!("log       {}", report.log_id))?;
-        print(format!("volumes   {}", report.volumes))?;
-        print(format!("commits   {}", report.commits))?;
-        print(format!("events    {} ({} of unknown types)", report.events, report.unknown_events))?;
-        print(format!("head      {} {}", report.head_position, report.head_hash))?;
-        if report.torn_bytes > 0 {
-            let bytes = report.torn_bytes;
-            print(format!(
-                "torn      {bytes} bytes of an interrupted write at the end; nothing in them was acknowledged"
-            ))?;
-        }
-        print(format!("seconds   {:.2}", started.elapsed().as_secs_f64()))?;
-        print(format!("verdict   {}", if report.ok() { "ok" } else { "DAMAGED" }))?;
-    }
-    match report.damage {
-        None => Ok(()),
-        Some(damage) => bail!("{damage}"),
-    }
 }
 
 /// Rebuilds all views and compares them with the snapshot's.

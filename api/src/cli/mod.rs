@@ -7,6 +7,7 @@ mod import;
 mod open;
 mod serve;
 mod token;
+mod upkeep;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -63,9 +64,26 @@ enum Command {
         after_help = "Example: docket report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n\nPeriods are half-open over the instants at which things happened. Resolution times run from the opening; the last one in\nthe period counts. The median is the mean of the middle two when the count is even, p90 is the nearest rank. The backlog\nat an instant are the tickets opened and not closed then. Groups are credited as the ticket was at the time. Service levels\ncount clocks that ended in the period; active ones past their deadline are shown as overdue, and are not missed yet."
     )]
     Report(history::ReportArgs),
-    /// Walk the hash chain of the log; exit code 0 only when all of it is sound
-    #[command(after_help = "Example: docket verify\nReads the journals alone, also beside a running server.")]
-    Verify,
+    /// Check everything that is stored; exit code 0 only when all of it is sound
+    #[command(
+        after_help = "Example: docket verify\n         docket verify --state verify.state --rate 20\n\nWalks the hash chain of the journals, compares seals and databases with them and stored texts with their names. Changes\nnothing and takes no lock, so it works beside a running server."
+    )]
+    Verify(upkeep::VerifyArgs),
+    /// Heal whichever copy is damaged from the other one
+    #[command(
+        after_help = "Example: docket repair --dry-run\n         docket repair --backup /mnt/backup\n\nThe hash chain tells which bytes are right. What is replaced is kept in DIR/damaged; nothing is replaced by something\nthat is not proven. Stop the server first."
+    )]
+    Repair(upkeep::RepairArgs),
+    /// Copy what is new into a backup, also beside a running server
+    #[command(
+        after_help = "Example: docket backup /mnt/backup\n         docket backup /mnt/backup --verify\n\nA volume that takes nothing more is copied once. An interrupted backup is the one before; run it again."
+    )]
+    Backup(upkeep::BackupArgs),
+    /// Make the data directory of a backup
+    #[command(
+        after_help = "Example: docket restore /mnt/backup --data ./docket-data\n\nThe data directory must be new or empty. The backup is checked while it is copied; nothing is left when it is damaged."
+    )]
+    Restore(upkeep::RestoreArgs),
     /// Build all views from the log anew and compare them with the snapshot's
     #[command(after_help = "Example: docket rebuild --json")]
     Rebuild,
@@ -88,7 +106,10 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::import(global, &args),
         Command::Replay(args) => history::replay(global, &args),
         Command::Report(args) => history::report(global, &args),
-        Command::Verify => history::verify(global),
+        Command::Verify(args) => upkeep::verify(global, &args),
+        Command::Repair(args) => upkeep::repair(global, &args),
+        Command::Backup(args) => upkeep::backup(global, &args),
+        Command::Restore(args) => upkeep::restore(global, &args),
         Command::Rebuild => history::rebuild(global),
         Command::Token(command) => token::run(global, &command),
         Command::Schema => print(crate::graphql::sdl().trim_end()),

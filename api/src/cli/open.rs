@@ -40,6 +40,9 @@ impl Opened {
         if !report.sealed.is_empty() {
             tracing::info!(volumes = ?report.sealed, "volumes were sealed whose sealing had been interrupted");
         }
+        if let Some(reason) = &report.read_only {
+            tracing::error!(reason, "the log can be read and takes no writes: mend the cause and start again");
+        }
         refuse_lost_log(&data, log.head().position)?;
         let start = snapshot::load(&data.snapshots(), data.log_id(), &*log)?.unwrap_or_default();
         let (after, end) = (start.position(), log.head().position);

@@ -11,7 +11,6 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 use docket_core::{access::Role, desk::DeskConfig};
-use docket_store::EventLog;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -65,7 +64,7 @@ pub fn serve(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
     let views = runtime.block_on(run(&mut opened, args, global.json))?;
     opened.save(&views);
     opened.log.close();
-    match opened.log.poisoned() {
+    match opened.log.failure() {
         None => Ok(()),
         Some(reason) => anyhow::bail!("the log took no more writes: {reason}"),
     }

@@ -22,7 +22,7 @@ use docket_core::{
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Views};
-use docket_store::{Append, ContentStore, EventLog, Expected, Follower};
+use docket_store::{Append, ContentStore, EventLog, Expected, Follower, ReadError};
 pub use error::EngineError;
 use tokio::sync::watch;
 use ulid::Ulid;
@@ -147,7 +147,10 @@ impl Engine {
     }
 
     /// Follows the log from after a position.
-    pub fn follow(&self, after: Position) -> Follower {
+    ///
+    /// # Errors
+    /// When the log has not come to it.
+    pub fn follow(&self, after: Position) -> Result<Follower, ReadError> {
         Follower::new(Arc::clone(&self.log), after)
     }
 

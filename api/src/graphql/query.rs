@@ -148,7 +148,7 @@ impl Query {
             position: session.views.position().into(),
             events: BigInt(session.views.events()),
             now: session.engine.now().into(),
-            writable: session.engine.log().poisoned().is_none(),
+            writable: session.engine.log().read_only().is_none(),
         })
     }
 

@@ -68,8 +68,7 @@ impl Subscription {
         let unknown = || bad_input("there is no ticket with this id");
         let ticket = local_id::<TicketId>("ticket", &id).ok_or_else(unknown)?;
         ticket_by_id(&session, ticket).ok_or_else(unknown)?;
-        let after = start(&session, after)?;
-        let feed = Feed::new(&session, after);
+        let feed = Feed::new(&session, after)?;
         Ok(futures_util::stream::unfold(feed, move |mut feed| async move {
             loop {
                 let commit = match feed.next().await? {
@@ -147,23 +146,13 @@ impl Subscription {
     ) -> Result<impl Stream<Item = Result<LogUpdate, Error>> + use<>, Error> {
         let session = Session::of(context)?.clone();
         session.need(Action::Read, Resource::Log)?;
-        let after = start(&session, after)?;
-        let feed = Feed::new(&session, after);
+        let feed = Feed::new(&session, after)?;
         Ok(futures_util::stream::unfold(feed, |mut feed| async move {
             Some(match feed.next().await? {
                 Ok(commit) => (Ok(LogUpdate { position: commit.position.into(), commit: Commit { commit } }), feed),
                 Err(error) => (Err(error), feed.finish()),
             })
         }))
-    }
-}
-
-fn start(session: &Session, after: Option<BigInt>) -> Result<Position, Error> {
-    let head = session.engine.views().position();
-    match after {
-        None => Ok(head),
-        Some(after) if Position::from(after) <= head => Ok(after.into()),
-        Some(_) => Err(bad_input(format!("the log ends at {head}: there is nothing after a later position yet"))),
     }
 }
 
@@ -181,14 +170,15 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(session: &Session, after: Position) -> Self {
-        Self {
-            follower: session.engine.follow(after),
+    fn new(session: &Session, after: Option<BigInt>) -> Result<Self, Error> {
+        let after = after.map_or_else(|| session.engine.views().position(), Position::from);
+        Ok(Self {
+            follower: session.engine.follow(after).map_err(|error| bad_input(error.to_string()))?,
             stopping: session.engine.stopping(),
             session: session.clone(),
             waiting: VecDeque::new(),
             finished: false,
-        }
+        })
     }
 
     /// Nothing follows an error.

@@ -261,6 +261,7 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
     }
     let mut session = app.session(principal);
     if let Some(wanted) = min_position(&parts.headers)? {
+        session.engine.follow(wanted).map_err(|error| Refusal::bad_request(error.to_string()))?;
         session.views = session
             .engine
             .views_at(wanted, POSITION_WAIT)

@@ -21,7 +21,7 @@ pub async fn ready(State(app): State<App>) -> Response {
     let (views, live) = (app.engine.views(), app.engine.live_views());
     let head = log.head().position;
     let lag = head.get().saturating_sub(views.position().get());
-    let reason = log.poisoned().or_else(|| live.stopped()).or_else(|| {
+    let reason = log.read_only().or_else(|| live.stopped()).or_else(|| {
         // A commit reaches the views within milliseconds; this is no moment but a backlog.
         (lag > 100_000).then(|| format!("the views are {lag} commits behind"))
     });

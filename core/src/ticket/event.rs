@@ -470,3 +470,38 @@ event_family! {
         }
     }
 }
+
+impl TicketEvent {
+    /// The text that the event carries or names, when it does.
+    pub const fn body(&self) -> Option<&Body> {
+        match self {
+            Self::MessageReceived(event) => Some(&event.body),
+            Self::MessageSent(event) => Some(&event.body),
+            Self::NoteAdded(event) => Some(&event.body),
+            Self::CallLogged(event) => event.summary.as_ref(),
+            Self::TicketOpened(_)
+            | Self::AgentAssigned(_)
+            | Self::AgentUnassigned(_)
+            | Self::TeamAssigned(_)
+            | Self::TeamUnassigned(_)
+            | Self::QueueChanged(_)
+            | Self::ReturnedToQueue(_)
+            | Self::StatusChanged(_)
+            | Self::Resolved(_)
+            | Self::Closed(_)
+            | Self::Reopened(_)
+            | Self::PriorityChanged(_)
+            | Self::CategoryChanged(_)
+            | Self::SubjectChanged(_)
+            | Self::RequesterChanged(_)
+            | Self::TagAdded(_)
+            | Self::TagRemoved(_)
+            | Self::FieldChanged(_)
+            | Self::Escalated(_)
+            | Self::SlaApplied(_)
+            | Self::SlaWarned(_)
+            | Self::SlaBreached(_) => None,
+        }
+    }
+}
+

@@ -1,0 +1,251 @@
+//! The sled database of a volume: its blocks for point reads, and once it is sealed, its index.
+//!
+//! sled panics on some damage and hangs on some other, so whatever asks it is guarded. What it answers is checked: blocks and
+//! index pages are frames with checksums, and know where they belong.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::mpsc,
+    time::Duration,
+};
+
+use docket_core::ids::{CommitId, Position, StreamId};
+
+use crate::{
+    codec::{Block, BlockHash, BlockHead},
+    files,
+    index::Index,
+    journal::{frame, unframe},
+    log::ReadError,
+    pages,
+    volume::{BlockWalk, VolumePath},
+};
+
+/// Tree of blocks: position of the first commit (8 bytes, big-endian) → the block's frame.
+const BLOCKS: &str = "blocks";
+/// Tree of a sealed volume: pages of stream (17 bytes) → position of its latest commit in the volume.
+const STREAMS: &str = "streams";
+/// Tree of a sealed volume: pages of commit id (16 bytes) → position.
+const COMMITS: &str = "commits";
+/// What sled may cache of one volume.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How often and with which pause a database is tried whose lock is not given back yet: five seconds in all.
+const LOCK_ATTEMPTS: u32 = 250;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// A sound database of a volume opens in seconds; a damaged one may never.
+const OPEN_LIMIT: Duration = Duration::from_secs(60);
+
+/// The database of a volume.
+#[derive(Debug)]
+pub struct Database {
+    volume: u64,
+    db: sled::Db,
+    blocks: sled::Tree,
+}
+
+impl Database {
+    /// Opens the database of a volume, or makes an empty one.
+    pub fn open(path: &VolumePath) -> Result<Self, ReadError> {
+        Self::open_at(&path.sled(), path.number)
+    }
+
+    /// Opens the database of a volume that is, or was copied, elsewhere.
+    pub fn open_at(dir: &Path, volume: u64) -> Result<Self, ReadError> {
+        let failed = |reason: String| ReadError::Database { volume, reason };
+        let (send, receive) = mpsc::channel();
+        let dir = dir.to_owned();
+        // A thread that never comes back is left behind; whoever asked goes on.
+        std::thread::Builder::new()
+            .name("docket-sled-open".into())
+            .spawn(move || _ = send.send(open_sled(&dir)))
+            .map_err(|error| failed(error.to_string()))?;
+        match receive.recv_timeout(OPEN_LIMIT) {
+            Ok(Ok((db, blocks))) => Ok(Self { volume, db, blocks }),
+            Ok(Err(reason)) => Err(failed(reason)),
+            Err(_) => Err(failed(format!("sled did not open it within {} seconds", OPEN_LIMIT.as_secs()))),
+        }
+    }
+
+    /// Asks sled. A panic of it is an error here.
+    fn ask<T>(&self, question: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, ReadError> {
+        let failed = |reason: String| ReadError::Database { volume: self.volume, reason };
+        match catch_unwind(AssertUnwindSafe(question)) {
+            Ok(answer) => answer.map_err(|error| failed(error.to_string())),
+            Err(_) => Err(failed("sled gave up while reading or writing it".into())),
+        }
+    }
+
+    fn corrupt(&self, position: Position, reason: String) -> ReadError {
+        ReadError::Corrupt { volume: self.volume, position, reason: format!("the database: {reason}") }
+    }
+
+    /// Stores a block's frame.
+    pub fn put(&self, first: Position, frame: &[u8]) -> Result<(), ReadError> {
+        self.ask(|| self.blocks.insert(first.get().to_be_bytes(), frame)).map(drop)
+    }
+
+    /// The payload of the block that holds this position.
+    pub fn payload(&self, position: Position) -> Result<Vec<u8>, ReadError> {
+        let found = self.ask(|| self.blocks.get_lt(position.next().get().to_be_bytes()))?;
+        let (_, frame) = found.ok_or_else(|| self.corrupt(position, "the block is missing".into()))?;
+        let payload = unframe(&frame).map_err(|reason| self.corrupt(position, reason))?;
+        let head = BlockHead::decode(payload).map_err(|reason| self.corrupt(position, reason))?;
+        if head.first > position || head.last() < position {
+            return Err(self.corrupt(position, "the block is missing".into()));
+        }
+        Ok(payload.to_vec())
+    }
+
+    /// The payload of the block that begins at this position, when it is sound and continues the chain after `before`.
+    pub fn continuing(&self, first: Position, before: BlockHash) -> Option<Vec<u8>> {
+        let found = self.ask(|| self.blocks.get(first.get().to_be_bytes())).ok()??;
+        let payload = unframe(&found).ok()?;
+        let head = BlockHead::decode(payload).ok()?;
+        (head.first == first && head.previous_block == before && Block::decode(payload).is_ok())
+            .then(|| payload.to_vec())
+    }
+
+    /// The first difference from the journal, when there is one.
+    pub fn difference(&self, path: &VolumePath, mut read: impl FnMut(u64)) -> Result<Option<String>, ReadError> {
+        let mut walk = BlockWalk::open(path)?;
+        let mut stored = self.blocks.iter();
+        while let Some(block) = walk.next_block()? {
+            let same = match self.ask(|| stored.next().transpose())? {
+                Some((key, bytes)) => {
+                    read(2 * bytes.len() as u64);
+                    key == block.first.get().to_be_bytes() && unframe(&bytes) == Ok(&block.payload[..])
+                }
+                None => false,
+            };
+            if !same {
+                return Ok(Some(format!("the block at position {} is missing or another", block.first)));
+            }
+        }
+        Ok(match self.ask(|| stored.next().transpose())? {
+            Some(_) => Some("it holds more than the journal".into()),
+            None => None,
+        })
+    }
+
+    /// True when its last block is this one: enough after a clean stop.
+    pub fn ends_with(&self, position: Position, hash: BlockHash) -> bool {
+        match self.ask(|| self.blocks.last()) {
+            Ok(Some((_, bytes))) => unframe(&bytes).is_ok_and(|payload| {
+                BlockHash::of(payload) == hash && BlockHead::decode(payload).is_ok_and(|head| head.last() == position)
+            }),
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    /// Writes the index in one sorted run.
+    pub fn put_index(&self, index: &Index) -> Result<(), ReadError> {
+        for (name, pages) in index_pages(index) {
+            self.ask(|| {
+                let tree = self.db.open_tree(name)?;
+                tree.clear()?;
+                pages.into_iter().try_for_each(|(lower, page)| tree.insert(lower, page).map(drop))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// True when its index is the one of its journal.
+    pub fn has_index(&self, index: &Index) -> Result<bool, ReadError> {
+        for (name, pages) in index_pages(index) {
+            let stored: Vec<_> = self.ask(|| self.db.open_tree(name)?.iter().collect())?;
+            if !stored.iter().map(|(lower, page)| (&lower[..], &page[..])).eq(pages.iter().map(|(l, p)| (&l[..], &p[..]))) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn look_up<const N: usize>(&self, tree: &str, name: &[u8; N]) -> Result<Option<Position>, ReadError> {
+        let missing = || self.corrupt(Position::START, "its index is missing".into());
+        let page = self.ask(|| self.db.open_tree(tree)?.range(..=name.as_slice()).next_back().transpose())?;
+        let (_, page) = page.ok_or_else(missing)?;
+        pages::look_up(&page, name).map_err(|reason| self.corrupt(Position::START, reason))
+    }
+
+    /// Position of the stream's latest commit, by the index of a sealed volume.
+    pub fn latest(&self, stream: &StreamId) -> Result<Option<Position>, ReadError> {
+        self.look_up(STREAMS, &stream_key(stream))
+    }
+
+    /// Position of a commit id, by the index of a sealed volume.
+    pub fn find(&self, id: &CommitId) -> Result<Option<Position>, ReadError> {
+        self.look_up(COMMITS, &id.ulid().to_bytes())
+    }
+
+    /// Makes all of it durable: sled's own flush does not wait for the disk.
+    pub fn sync(&self, path: &VolumePath) -> Result<(), ReadError> {
+        self.ask(|| self.db.flush())?;
+        files::sync_tree(&path.sled()).map_err(|source| path.io(source))
+    }
+}
+
+type Pages = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn index_pages(index: &Index) -> [(&'static str, Pages); 2] {
+    let mut streams: Vec<_> = index.streams().iter().map(|(stream, at)| (stream_key(stream), *at)).collect();
+    streams.sort_unstable();
+    let mut commits: Vec<_> = index.commits().iter().map(|(id, at)| (id.ulid().to_bytes(), *at)).collect();
+    commits.sort_unstable();
+    [(STREAMS, pages::build(&streams)), (COMMITS, pages::build(&commits))]
+}
+
+fn open_sled(dir: &Path) -> Result<(sled::Db, sled::Tree), String> {
+    // The journal holds what matters, so sled need not sync on its own; sealing and closing sync its files.
+    let config = sled::Config::new()
+        .path(dir)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None)
+        .mode(sled::Mode::HighThroughput);
+    for attempt in 0..=LOCK_ATTEMPTS {
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let db = config.open()?;
+            let blocks = db.open_tree(BLOCKS)?;
+            Ok::<_, sled::Error>((db, blocks))
+        }));
+        match opened {
+            Ok(Ok(opened)) => return Ok(opened),
+            // The kernel may hold the lock of a process that was killed, or of a database that is being dropped, for
+            // a moment longer. Everybody else is kept out by the lock of the data directory.
+            Ok(Err(sled::Error::Io(error)))
+                if attempt < LOCK_ATTEMPTS && error.to_string().contains("could not acquire lock") =>
+            {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err("sled gave up while opening it".into()),
+        }
+    }
+    Err("its lock is not given back".into())
+}
+
+/// Seventeen bytes: a tag and the id; zeros where a stream has none.
+pub fn stream_key(stream: &StreamId) -> [u8; 17] {
+    let (tag, id) = match stream {
+        StreamId::Desk => (1, [0; 16]),
+        StreamId::Access => (2, [0; 16]),
+        StreamId::Ticket(id) => (3, id.ulid().to_bytes()),
+        StreamId::Customer(id) => (4, id.ulid().to_bytes()),
+    };
+    let mut key = [0; 17];
+    key[0] = tag;
+    key[1..].copy_from_slice(&id);
+    key
+}
+
+/// Makes a volume's database anew from its journal.
+pub fn rebuild_database(path: &VolumePath) -> Result<Database, ReadError> {
+    files::remove_dir(&path.sled()).map_err(|source| path.io(source))?;
+    let database = Database::open(path)?;
+    let mut walk = BlockWalk::open(path)?;
+    while let Some(block) = walk.next_block()? {
+        database.put(block.first, &frame(&block.payload))?;
+    }
+    Ok(database)
+}
