@@ -4,7 +4,10 @@
 //! clock change is an hour longer or shorter, as it is for the people who work in it. A civil time that a clock change
 //! skips stands for the instant of the change; one that comes twice stands for its first coming.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use jiff::{
     civil::{Date, DateTime, Time},
@@ -51,13 +54,37 @@ pub enum CalendarProblem {
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// A calendar ready for arithmetic.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Calendar {
     zone: TimeZone,
     /// Monday first; each day's intervals in ascending order.
     week: [Vec<Hours>; 7],
     holidays: BTreeSet<Date>,
+    /// The windows of days that were asked for: they follow from the rest, and looking a zone's rules up for each of them
+    /// anew took a quarter of a rebuild.
+    known: Arc<[OnceLock<Days>]>,
 }
+
+impl PartialEq for Calendar {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.zone, &self.week, &self.holidays) == (&other.zone, &other.week, &other.holidays)
+    }
+}
+
+/// The windows of some consecutive days.
+#[derive(Debug)]
+struct Days {
+    windows: Vec<Window>,
+    /// Where each day's windows start; one more than days.
+    starts: Vec<usize>,
+}
+
+/// Days that are made known at once.
+const CHUNK_DAYS: i64 = 256;
+/// Days since 1970 that are known at most: from before the first timestamp to ten years after the last one.
+const FIRST_DAY: i64 = -26_112;
+const CHUNKS: usize = 450;
+const DAY_MILLIS: i64 = 86_400_000;
 
 /// A stretch of working time, half-open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +114,8 @@ impl Calendar {
             day.sort();
         }
         check_week(&week)?;
-        Ok(Self { zone, week, holidays })
+        let known = (0..CHUNKS).map(|_| OnceLock::new()).collect();
+        Ok(Self { zone, week, holidays, known })
     }
 
     /// Working milliseconds in `[from, to)`; 0 when `to` is not after `from`.
@@ -118,19 +146,10 @@ impl Calendar {
 
     /// The windows that end after `from`, in ascending order and never overlapping, for ten years.
     pub fn windows(&self, from: Timestamp) -> impl Iterator<Item = Window> {
-        let today = self.zone.to_datetime(from.to_jiff()).date();
-        // The window of yesterday may reach over midnight.
-        let mut date = today.yesterday().ok();
-        let mut days_left = HORIZON_DAYS;
+        // The zone's date is at most a day before that of UTC, and the window of the day before may reach over midnight.
+        let first = from.millis().div_euclid(DAY_MILLIS) - 2;
         let mut reached = from;
-        std::iter::from_fn(move || {
-            let day = date.filter(|_| days_left > 0)?;
-            days_left -= 1;
-            date = day.tomorrow().ok();
-            Some(day)
-        })
-        .flat_map(move |day| self.windows_of(day))
-        .filter_map(move |window| {
+        (first..=first + HORIZON_DAYS).flat_map(|day| self.windows_of(day)).copied().filter_map(move |window| {
             // A clock change can push two windows that touch in civil time into each other.
             let clipped =
                 Window { open: if reached == from { window.open } else { window.open.max(reached) }, ..window };
@@ -142,7 +161,29 @@ impl Calendar {
         })
     }
 
-    fn windows_of(&self, day: Date) -> impl Iterator<Item = Window> {
+    /// The windows of a day, counted from 1970-01-01; none of days that no timestamp comes near.
+    fn windows_of(&self, day: i64) -> &[Window] {
+        let (chunk, within) = ((day - FIRST_DAY).div_euclid(CHUNK_DAYS), (day - FIRST_DAY).rem_euclid(CHUNK_DAYS));
+        let known = usize::try_from(chunk).ok().and_then(|chunk| self.known.get(chunk));
+        let Some(days) = known.map(|known| known.get_or_init(|| self.days(FIRST_DAY + chunk * CHUNK_DAYS))) else {
+            return &[];
+        };
+        let within = usize::try_from(within).unwrap_or(0);
+        &days.windows[days.starts[within]..days.starts[within + 1]]
+    }
+
+    fn days(&self, first: i64) -> Days {
+        let (mut windows, mut starts) = (Vec::new(), vec![0]);
+        let mut date = Date::constant(1970, 1, 1).checked_add(jiff::Span::new().days(first)).ok();
+        for _ in 0..CHUNK_DAYS {
+            windows.extend(date.iter().flat_map(|date| self.windows_on(*date)));
+            starts.push(windows.len());
+            date = date.and_then(|date| date.tomorrow().ok());
+        }
+        Days { windows, starts }
+    }
+
+    fn windows_on(&self, day: Date) -> impl Iterator<Item = Window> {
         let hours: &[Hours] = if self.holidays.contains(&day) {
             &[]
         } else {

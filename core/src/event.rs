@@ -16,7 +16,7 @@ use crate::{
     access::AccessEvent,
     customer::CustomerEvent,
     desk::DeskEvent,
-    ids::{AgentKey, CommitId, CorrelationId, CustomerId, Position, StreamId},
+    ids::{AgentKey, CommitId, CorrelationId, CustomerId, Position, StreamId, Text},
     ticket::TicketEvent,
     time::Timestamp,
 };
@@ -190,6 +190,17 @@ impl Serialize for DatedEvent {
 
 impl<'de> Deserialize<'de> for DatedEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "lowercase")]
+        enum Field {
+            At,
+            Type,
+            Version,
+            Data,
+            #[serde(other)]
+            Other,
+        }
+
         struct DatedEventVisitor;
 
         impl<'de> Visitor<'de> for DatedEventVisitor {
@@ -201,21 +212,21 @@ impl<'de> Deserialize<'de> for DatedEvent {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DatedEvent, A::Error> {
                 let mut at = None;
-                let mut type_name: Option<std::borrow::Cow<'de, str>> = None;
+                let mut type_name: Option<Text<'de>> = None;
                 let mut version = None;
                 let mut event = None;
-                while let Some(field) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-                    match field.as_ref() {
-                        "at" => at = Some(map.next_value()?),
-                        "type" => type_name = Some(map.next_value()?),
-                        "version" => version = Some(map.next_value()?),
-                        "data" => {
+                while let Some(field) = map.next_key()? {
+                    match field {
+                        Field::At => at = Some(map.next_value()?),
+                        Field::Type => type_name = Some(map.next_value()?),
+                        Field::Version => version = Some(map.next_value()?),
+                        Field::Data => {
                             let (Some(name), Some(version)) = (&type_name, version) else {
                                 return Err(de::Error::custom("type and version stand before data"));
                             };
-                            event = Some(read_event(name, version, &mut map)?);
+                            event = Some(read_event(&name.0, version, &mut map)?);
                         }
-                        _ => {
+                        Field::Other => {
                             map.next_value::<IgnoredAny>()?;
                         }
                     }
@@ -224,7 +235,7 @@ impl<'de> Deserialize<'de> for DatedEvent {
                 let version = version.ok_or_else(|| de::Error::missing_field("version"))?;
                 Ok(DatedEvent {
                     occurred_at: at.ok_or_else(|| de::Error::missing_field("at"))?,
-                    event: event.unwrap_or_else(|| Event::Unknown { type_name: type_name.into_owned(), version }),
+                    event: event.unwrap_or_else(|| Event::Unknown { type_name: type_name.0.into_owned(), version }),
                 })
             }
         }

@@ -1,12 +1,17 @@
 //! Names of things: positions in the log, streams, tickets, and the keys a desk chooses for its own parts.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use crate::time::Timestamp;
+
+/// What is written as text and read as something else. The text is borrowed where the format allows it: a bare `Cow` always
+/// makes a copy, and a log has dozens of such texts in each commit.
+#[derive(Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// Place of a commit in the whole log. The first commit is 1; places have no gaps and are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -143,7 +148,7 @@ impl Serialize for Key {
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Text::deserialize(deserializer)?.0;
         Self::try_new(&text).map_err(D::Error::custom)
     }
 }
@@ -258,7 +263,7 @@ macro_rules! ulids {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                let text = Text::deserialize(deserializer)?.0;
                 text.parse().map_err(D::Error::custom)
             }
         }
@@ -339,7 +344,7 @@ impl Serialize for StreamId {
 
 impl<'de> Deserialize<'de> for StreamId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Text::deserialize(deserializer)?.0;
         text.parse().map_err(D::Error::custom)
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     codec::{BlockHash, BlockHead},
     content::{ContentFile, ContentStore},
     data_dir::{DataDir, DataDirError},
+    database::rebuild_database,
     files,
     journal::{frame, sound_frames},
     log::{Head, ReadError},
@@ -366,6 +367,7 @@ impl Backup {
                 prove_database(&path, &walked.index)?;
                 write_seal(&path, &walked.walk, &walked.index)?;
             } else {
+                rebuild_database(&path)?.sync(&path)?;
                 // So that a journal that is cut short later is no torn tail.
                 let clean = CleanStop { position: volume.last, hash: volume.hash, journal_bytes: volume.bytes };
                 clean.write(&path)?;

@@ -13,6 +13,7 @@ use docket_core::{
 use serde::Serialize;
 
 use crate::{
+    codec::Block,
     index::Index,
     log::ReadError,
     volume::{BlockWalk, VolumePath, read_journal},
@@ -106,8 +107,13 @@ pub struct Walked {
 /// Reads and checks every block of a volume's journal.
 pub fn walk_volume(path: &VolumePath, throttle: &mut Throttle, progress: &mut dyn FnMut(Position)) -> Result<Walked, ReadError> {
     let (mut commits, mut events, mut unknown_events, mut texts) = (0, 0, 0, BTreeSet::new());
-    let (index, walk) = read_journal(path, |raw, block| {
+    let (index, walk) = read_journal(path, |raw| {
         throttle.read(raw.payload.len() as u64);
+        let block = Block::decode(&raw.payload).map_err(|reason| ReadError::Corrupt {
+            volume: path.number,
+            position: raw.first,
+            reason,
+        })?;
         commits += block.commits.len() as u64;
         for commit in &block.commits {
             events += commit.events.len() as u64;

@@ -9,7 +9,7 @@ use docket_core::{
 };
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use sha2::{Digest, Sha256};
 
@@ -243,7 +243,7 @@ fn write_u64(out: &mut Vec<u8>, value: u64) {
 }
 
 /// What stands before a block's commits: enough to walk the chain.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockHead {
     pub format: u32,
     /// Since format 2.
@@ -251,6 +251,79 @@ pub struct BlockHead {
     pub first: Position,
     pub count: u32,
     pub previous_block: BlockHash,
+}
+
+/// The fields of a block.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum BlockField {
+    Format,
+    Group,
+    First,
+    Count,
+    PreviousBlock,
+    Commits,
+    #[serde(other)]
+    Other,
+}
+
+/// Reads the fields before the commits and looks no further.
+struct HeadVisitor;
+
+impl<'de> Visitor<'de> for HeadVisitor {
+    type Value = BlockHead;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a block")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BlockHead, A::Error> {
+        let (mut format, mut group, mut first, mut count, mut previous_block) = (None, None, None, None, None);
+        while let Some(field) = map.next_key()? {
+            match field {
+                BlockField::Format => format = Some(map.next_value()?),
+                BlockField::Group => group = Some(map.next_value()?),
+                BlockField::First => first = Some(map.next_value()?),
+                BlockField::Count => count = Some(map.next_value()?),
+                BlockField::PreviousBlock => previous_block = Some(map.next_value()?),
+                BlockField::Commits => break,
+                BlockField::Other => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        let missing = A::Error::missing_field;
+        Ok(BlockHead {
+            format: format.ok_or_else(|| missing("format"))?,
+            group,
+            first: first.ok_or_else(|| missing("first"))?,
+            count: count.ok_or_else(|| missing("count"))?,
+            previous_block: previous_block.ok_or_else(|| missing("previous_block"))?,
+        })
+    }
+}
+
+/// A block whose commits are read no further than an index needs.
+#[derive(Deserialize)]
+struct Indexed {
+    commits: Vec<IndexedCommit>,
+}
+
+/// What an index has to know of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct IndexedCommit {
+    pub position: Position,
+    pub id: CommitId,
+    pub stream: StreamId,
+}
+
+impl IndexedCommit {
+    /// Those of a block, checked as [`Block::decode`] does.
+    pub fn of_block(bytes: &[u8]) -> Result<Vec<Self>, String> {
+        let head = BlockHead::decode(bytes)?;
+        let Indexed { commits } = rmp_serde::from_slice(bytes).map_err(|error| format!("not a block: {error}"))?;
+        let gapless = (head.first.get()..).zip(&commits).all(|(expected, commit)| commit.position.get() == expected);
+        if commits.len() as u64 != u64::from(head.count) || !gapless {
+            return Err(format!("it says {} commits from {} and holds others", head.count, head.first));
+        }
+        Ok(commits)
+    }
 }
 
 /// A block as it is read back.
@@ -290,8 +363,12 @@ impl Block {
         let offset = position.get().checked_sub(head.first.get()).filter(|offset| *offset < u64::from(head.count));
         let offset = offset.ok_or_else(|| format!("it starts at {} and does not hold {position}", head.first))?;
         let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
-        let picked = PickCommit(offset).deserialize(&mut reader).map_err(|error| format!("not a block: {error}"))?;
-        let commit = picked.ok_or_else(|| format!("it says {} commits and holds fewer", head.count))?;
+        let mut picked = None;
+        let ended = PickCommit { offset, picked: &mut picked }.deserialize(&mut reader);
+        let commit = picked.ok_or_else(|| match ended {
+            Ok(()) => format!("it says {} commits and holds fewer", head.count),
+            Err(error) => format!("not a block: {error}"),
+        })?;
         if commit.position != position || commit.events.is_empty() {
             return Err(format!("commit {} stands where {position} belongs", commit.position));
         }
@@ -299,40 +376,42 @@ impl Block {
     }
 }
 
-/// Finds the commit with this number, from 0, in a block.
-struct PickCommit(u64);
+/// Finds the commit with this number, from 0, in a block, and ends with an error then: to read on would only cost time.
+struct PickCommit<'a> {
+    offset: u64,
+    picked: &'a mut Option<Commit>,
+}
 
-impl<'de> DeserializeSeed<'de> for PickCommit {
-    type Value = Option<Commit>;
+impl<'de> DeserializeSeed<'de> for PickCommit<'_> {
+    type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for PickCommit {
-    type Value = Option<Commit>;
+impl<'de> Visitor<'de> for PickCommit<'_> {
+    type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a block or its commits")
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while let Some(name) = map.next_key::<String>()? {
-            if name == "commits" {
+        while let Some(field) = map.next_key()? {
+            if matches!(field, BlockField::Commits) {
                 // What follows is not looked at.
                 return map.next_value_seed(self);
             }
             map.next_value::<IgnoredAny>()?;
         }
-        Ok(None)
+        Ok(())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        for _ in 0..self.0 {
+        for _ in 0..self.offset {
             if seq.next_element::<IgnoredAny>()?.is_none() {
-                return Ok(None);
+                return Ok(());
             }
         }
-        let commit = seq.next_element()?;
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(commit)
+        *self.picked = seq.next_element()?;
+        Err(A::Error::custom("picked"))
     }
 }
 
@@ -344,7 +423,9 @@ impl BlockHead {
 
     /// Reads the head of a block without its commits.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
-        rmp_serde::from_slice(bytes).map_err(|error| format!("not a block: {error}"))
+        rmp_serde::Deserializer::from_read_ref(bytes)
+            .deserialize_map(HeadVisitor)
+            .map_err(|error| format!("not a block: {error}"))
     }
 
     /// Position of its last commit.

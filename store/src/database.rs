@@ -37,6 +37,26 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// A sound database of a volume opens in seconds; a damaged one may never.
 const OPEN_LIMIT: Duration = Duration::from_secs(60);
 
+/// A database that is being opened.
+#[derive(Debug)]
+pub struct Opening {
+    volume: u64,
+    opened: mpsc::Receiver<Result<(sled::Db, sled::Tree), String>>,
+}
+
+impl Opening {
+    /// The database, once it is open.
+    pub fn wait(self) -> Result<Database, ReadError> {
+        let volume = self.volume;
+        let failed = |reason: String| ReadError::Database { volume, reason };
+        match self.opened.recv_timeout(OPEN_LIMIT) {
+            Ok(Ok((db, blocks))) => Ok(Database { volume, db, blocks }),
+            Ok(Err(reason)) => Err(failed(reason)),
+            Err(_) => Err(failed(format!("sled did not open it within {} seconds", OPEN_LIMIT.as_secs()))),
+        }
+    }
+}
+
 /// The database of a volume.
 #[derive(Debug)]
 pub struct Database {
@@ -53,19 +73,23 @@ impl Database {
 
     /// Opens the database of a volume that is, or was copied, elsewhere.
     pub fn open_at(dir: &Path, volume: u64) -> Result<Self, ReadError> {
-        let failed = |reason: String| ReadError::Database { volume, reason };
-        let (send, receive) = mpsc::channel();
+        Self::begin_at(dir, volume)?.wait()
+    }
+
+    /// Begins to open the database of a volume: sled reads much of it, and there is other work to do meanwhile.
+    pub fn begin(path: &VolumePath) -> Result<Opening, ReadError> {
+        Self::begin_at(&path.sled(), path.number)
+    }
+
+    fn begin_at(dir: &Path, volume: u64) -> Result<Opening, ReadError> {
+        let (send, opened) = mpsc::channel();
         let dir = dir.to_owned();
         // A thread that never comes back is left behind; whoever asked goes on.
         std::thread::Builder::new()
             .name("docket-sled-open".into())
             .spawn(move || _ = send.send(open_sled(&dir)))
-            .map_err(|error| failed(error.to_string()))?;
-        match receive.recv_timeout(OPEN_LIMIT) {
-            Ok(Ok((db, blocks))) => Ok(Self { volume, db, blocks }),
-            Ok(Err(reason)) => Err(failed(reason)),
-            Err(_) => Err(failed(format!("sled did not open it within {} seconds", OPEN_LIMIT.as_secs()))),
-        }
+            .map_err(|error| ReadError::Database { volume, reason: error.to_string() })?;
+        Ok(Opening { volume, opened })
     }
 
     /// Asks sled. A panic of it is an error here.

@@ -20,8 +20,12 @@ pub struct Index {
 
 impl Index {
     pub fn add(&mut self, commit: &Commit) {
-        self.latest.insert(commit.stream, commit.position);
-        self.commits.insert(commit.id, commit.position);
+        self.insert(commit.id, commit.stream, commit.position);
+    }
+
+    pub fn insert(&mut self, id: CommitId, stream: StreamId, position: Position) {
+        self.latest.insert(stream, position);
+        self.commits.insert(id, position);
     }
 
     pub fn add_block(&mut self, first: Position, offset: u64) {

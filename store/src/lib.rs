@@ -31,6 +31,9 @@ mod writer;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+#[cfg(feature = "fuzz")]
+#[allow(clippy::panic, clippy::missing_panics_doc, reason = "a panic is how a fuzzer is told")]
+pub mod fuzz;
 
 pub use backup::{BackedVolume, Backup, BackupError, BackupReport, Manifest, backup};
 pub use check::{Finding, Part, Remedy};

@@ -19,7 +19,7 @@ use crate::{
     codec::{Block, BlockHash, BlockHead},
     content::{ContentFile, ContentStore},
     data_dir::{DataDir, DataDirError, DataLock},
-    database::Database,
+    database::{Database, rebuild_database},
     files,
     journal::{JOURNAL_FORMAT, JournalHeader, frame, sound_frames},
     log::{Head, ReadError},
@@ -177,7 +177,7 @@ impl Repair<'_> {
             if let Some(problem) = database {
                 self.mend(format!("volume {number}: the database was made again from the journal ({problem})"), |repair| {
                     repair.keep(&path.sled(), &format!("{number:08}-sled"), true)?;
-                    if next.is_some() { prove_database(path, &walked.index) } else { Ok(()) }
+                    if next.is_some() { prove_database(path, &walked.index) } else { rebuild_database(path)?.sync(path) }
                 })?;
             }
         }

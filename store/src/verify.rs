@@ -420,3 +420,68 @@ fn check_texts(
     report.findings.extend(missing.into_iter().map(|name| problem(format!("the stored text {name} is missing"))));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use docket_core::ids::StreamId;
+    use ulid::Ulid;
+
+    use super::*;
+    use crate::{
+        EventLog, Expected, SledLog, SledLogOptions,
+        contract::{append, stream},
+    };
+
+    /// A log of several sealed volumes, closed cleanly.
+    fn volumes() -> (tempfile::TempDir, DataDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open_or_create(&dir.path().join("data"), Ulid::from_parts(1, 1)).unwrap();
+        let log = SledLog::open(data.clone(), SledLogOptions { volume_bytes: 8_000, queue: 8, reserve_bytes: 0 }).unwrap();
+        for n in 0..20 {
+            let of = |m: u32| -> StreamId { stream(m % 7) };
+            log.append_all((n * 10..n * 10 + 10).map(|m| append(m, of(m), Expected::Any)).collect());
+        }
+        log.close();
+        drop(log);
+        (dir, data)
+    }
+
+    #[test]
+    fn a_verification_that_was_stopped_goes_on_and_finds_the_same() {
+        let (_dir, data) = volumes();
+        let options = VerifyOptions::default();
+        let whole = verify(&data, &options, |_| {}).unwrap();
+        assert!(whole.ok() && whole.volumes > 3, "{whole:?}");
+        assert_eq!((whole.commits, whole.databases), (200, whole.volumes));
+        let mut state = None;
+        let stop = |at: &VerifyState| {
+            state = Some(at.clone());
+            at.volumes < 2
+        };
+        let (part, finished) = verify_from(&data, &options, None, |_| {}, stop).unwrap();
+        assert!(!finished && part.commits < 200);
+        let (rest, finished) = verify_from(&data, &options, state.clone(), |_| {}, |_| true).unwrap();
+        assert!(finished);
+        assert_eq!(rest, whole);
+        // The state of another log is refused.
+        let other = VerifyState { log_id: "another".into(), ..state.unwrap() };
+        assert!(verify_from(&data, &options, Some(other), |_| {}, |_| true).is_err());
+    }
+
+    #[test]
+    fn every_part_that_is_wrong_is_named() {
+        let (_dir, data) = volumes();
+        let path = VolumePath::new(&data.log(), 2);
+        fs::remove_dir_all(path.sled()).unwrap();
+        let mut seal = fs::read(path.seal()).unwrap();
+        let last = seal.len() - 1;
+        seal[last] ^= 1;
+        fs::write(path.seal(), seal).unwrap();
+        fs::create_dir_all(data.content().join("ab")).unwrap();
+        fs::write(data.content().join("ab").join("c".repeat(62)), "other").unwrap();
+        let report = verify(&data, &VerifyOptions::default(), |_| {}).unwrap();
+        let parts: Vec<_> = report.findings.iter().map(|finding| (finding.part, finding.volume)).collect();
+        assert_eq!(parts, [(Part::Seal, Some(2)), (Part::Database, Some(2)), (Part::Content, None)]);
+        assert_eq!(report.commits, 200);
+    }
+}

@@ -14,7 +14,7 @@ use docket_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::{Block, BlockHash, BlockHead},
+    codec::{Block, BlockHash, BlockHead, IndexedCommit},
     database::Database,
     files,
     index::Index,
@@ -115,6 +115,11 @@ impl VolumePath {
 
     pub fn seal(&self) -> PathBuf {
         self.dir.join("seal")
+    }
+
+    /// Says that the volume's database could not be read: the next start looks, and makes it again from the journal.
+    pub fn suspect(&self) -> PathBuf {
+        self.dir.join("suspect")
     }
 
     pub fn clean(&self) -> PathBuf {
@@ -241,31 +246,30 @@ impl BlockWalk {
 /// Builds the index of a volume from its journal, and hands every block to `each`.
 pub fn read_journal(
     path: &VolumePath,
-    mut each: impl FnMut(&JournalBlock, &Block) -> Result<(), ReadError>,
+    mut each: impl FnMut(&JournalBlock) -> Result<(), ReadError>,
 ) -> Result<(Index, BlockWalk), ReadError> {
     let mut walk = BlockWalk::open(path)?;
     let mut index = Index::default();
     while let Some(block) = walk.next_block()? {
-        let decoded = Block::decode(&block.payload).map_err(|reason| ReadError::Corrupt {
+        let commits = IndexedCommit::of_block(&block.payload).map_err(|reason| ReadError::Corrupt {
             volume: path.number,
             position: block.first,
             reason,
         })?;
         index.add_block(block.first, block.offset);
-        for commit in &decoded.commits {
-            index.add(commit);
-        }
-        each(&block, &decoded)?;
+        commits.into_iter().for_each(|IndexedCommit { position, id, stream }| index.insert(id, stream, position));
+        each(&block)?;
     }
     Ok((index, walk))
 }
 
-/// A volume whose index is in memory: the newest one, which takes blocks, or one that waits to be sealed.
+/// A volume whose index is in memory: the newest one, which takes blocks, one that waits to be sealed, or one whose database
+/// cannot be read.
 #[derive(Debug)]
 pub struct LiveVolume {
     pub path: VolumePath,
     pub first: Position,
-    /// Absent while the volume is sealed, and when there was no place to make it; the journal answers then.
+    /// Absent while the volume is sealed, and when it cannot be made or read; the journal answers then.
     pub database: RwLock<Option<Database>>,
     pub index: RwLock<Index>,
 }
@@ -280,15 +284,13 @@ impl LiveVolume {
         read(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The payload of the block that holds a position.
-    pub fn payload(&self, position: Position) -> Result<Vec<u8>, ReadError> {
-        match self.with_database(|database| database.payload(position)) {
-            Some(payload) => payload,
-            None => self.payload_from_journal(position),
-        }
+    /// The payload of the block that holds a position, when the database has it.
+    pub fn payload(&self, position: Position) -> Option<Result<Vec<u8>, ReadError>> {
+        self.with_database(|database| database.payload(position))
     }
 
-    fn payload_from_journal(&self, position: Position) -> Result<Vec<u8>, ReadError> {
+    /// The payload of the block that holds a position, from the journal.
+    pub fn payload_from_journal(&self, position: Position) -> Result<Vec<u8>, ReadError> {
         let corrupt = |reason: String| ReadError::Corrupt { volume: self.path.number, position, reason };
         let offset = self.with_index(|index| index.offset(position));
         let offset = offset.ok_or_else(|| corrupt("no block of the volume holds the position".into()))?;

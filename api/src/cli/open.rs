@@ -21,12 +21,17 @@ pub struct Opened {
 impl Opened {
     /// Opens it, or makes it where nothing is; the views come from a snapshot and the log.
     pub fn writable(dir: &Path) -> anyhow::Result<Self> {
+        Self::writable_with(dir, SledLogOptions::default())
+    }
+
+    /// The same with other options.
+    pub fn writable_with(dir: &Path, options: SledLogOptions) -> anyhow::Result<Self> {
         let data = DataDir::open_or_create(dir, Ulid::generate())?;
         if LogScan::new(&data, Position::START)?.next().is_none() {
             // Before a new log is begun where an old one was.
             refuse_lost_log(&data, Position::START)?;
         }
-        let log = Arc::new(SledLog::open(data.clone(), SledLogOptions::default())?);
+        let log = Arc::new(SledLog::open(data.clone(), options)?);
         let report = log.report();
         if report.torn_bytes > 0 {
             tracing::warn!(
@@ -38,7 +43,7 @@ impl Opened {
             tracing::info!("the last stop was not clean: the newest volume's database was made again from its journal");
         }
         if !report.sealed.is_empty() {
-            tracing::info!(volumes = ?report.sealed, "volumes were sealed whose sealing had been interrupted");
+            tracing::info!(volumes = ?report.sealed, "volumes were sealed whose sealing had been interrupted or whose database could not be read");
         }
         if let Some(reason) = &report.read_only {
             tracing::error!(reason, "the log can be read and takes no writes: mend the cause and start again");

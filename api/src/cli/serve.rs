@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 use docket_core::{access::Role, desk::DeskConfig};
+use docket_store::SledLogOptions;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -19,7 +20,7 @@ use crate::{
     clock::SystemClock,
     demo,
     engine::{Engine, Principal},
-    http,
+    http::{self, Space},
 };
 
 /// Arguments of `docket serve`.
@@ -34,6 +35,12 @@ pub struct ServeArgs {
     /// With --demo: what its history is made from
     #[arg(long, default_value_t = 1, requires = "demo")]
     seed: u64,
+    /// Take no more writes when fewer MiB than this are free on the disk; reads go on
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    reserve: u64,
+    /// Warn, in the log and in /readyz, when fewer MiB than this are free
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    warn_below: u64,
     /// What to log, for example `info` or `docket_store=debug`
     #[arg(long, default_value = "info", env = "DOCKET_LOG")]
     log: String,
@@ -43,6 +50,9 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
+const MIB: u64 = 1024 * 1024;
+/// How often the server looks how much space is left.
+const SPACE_EVERY: Duration = Duration::from_secs(15);
 /// How often the server looks whether a new snapshot is worth writing.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(300);
 /// Commits since the last snapshot that make one worth writing.
@@ -56,7 +66,8 @@ pub fn serve(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
     } else {
         global.data.clone()
     };
-    let mut opened = Opened::writable(&dir)?;
+    let options = SledLogOptions { reserve_bytes: args.reserve.saturating_mul(MIB), ..SledLogOptions::default() };
+    let mut opened = Opened::writable_with(&dir, options)?;
     if args.demo {
         opened.views = demo::fill(&opened.log, opened.views, args.seed, &SystemClock)?;
     }
@@ -88,9 +99,12 @@ async fn run(opened: &mut Opened, args: &ServeArgs, as_json: bool) -> anyhow::Re
         tokio::spawn(keep_snapshots(Arc::clone(&engine), opened.data.snapshots(), opened.data.log_id().to_owned()));
     let traffic = args.demo.then(|| tokio::spawn(demo::traffic(Arc::clone(&engine), args.seed)));
     tracing::info!(%address, position = %engine.views().position(), "serving");
-    let served = http::serve(listener, Arc::clone(&engine), signal()?).await;
+    let space = Arc::new(Space::new(opened.data.clone(), args.warn_below.saturating_mul(MIB)));
+    let watching = tokio::spawn(watch_space(Arc::clone(&space)));
+    let served = http::serve(listener, Arc::clone(&engine), Some(space), signal()?).await;
     engine.stop();
     snapshots.abort();
+    watching.abort();
     if let Some(traffic) = traffic {
         traffic.abort();
     }
@@ -143,6 +157,21 @@ async fn greet(engine: &Arc<Engine>, address: SocketAddr, demo: bool, as_json: b
         ))?;
     }
     print("Stop it with Ctrl-C.\n")
+}
+
+/// Says once when space becomes short, and once when there is enough again.
+async fn watch_space(space: Arc<Space>) {
+    let mut was_short = false;
+    loop {
+        let warning = space.warning();
+        match &warning {
+            Some(warning) if !was_short => tracing::warn!("{warning}"),
+            None if was_short => tracing::info!("there is enough space again"),
+            Some(_) | None => {}
+        }
+        was_short = warning.is_some();
+        tokio::time::sleep(SPACE_EVERY).await;
+    }
 }
 
 async fn keep_snapshots(engine: Arc<Engine>, dir: PathBuf, log_id: String) {

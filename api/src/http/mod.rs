@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{any, get},
 };
+pub use health::Space;
 use tokio::net::TcpListener;
 use tracing::Instrument;
 use ulid::Ulid;
@@ -38,12 +39,14 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct App {
     engine: Arc<Engine>,
     schema: DocketSchema,
+    /// The disk, when the log is on one.
+    space: Option<Arc<Space>>,
 }
 
 impl App {
-    /// The handlers over an engine.
-    pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, schema: schema() }
+    /// The handlers over an engine. With `space` the answer to `/readyz` warns when the disk fills up.
+    pub fn new(engine: Arc<Engine>, space: Option<Arc<Space>>) -> Self {
+        Self { engine, schema: schema(), space }
     }
 
     fn session(&self, principal: Principal) -> Session {
@@ -104,9 +107,10 @@ async fn frame(State(_): State<App>, request: Request<Body>, next: Next) -> Resp
 pub async fn serve(
     listener: TcpListener,
     engine: Arc<Engine>,
+    space: Option<Arc<Space>>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let router = router(App::new(Arc::clone(&engine)));
+    let router = router(App::new(Arc::clone(&engine), space));
     let (stopped, mut stopping) = tokio::sync::watch::channel(false);
     let graceful = async move {
         stop.await;

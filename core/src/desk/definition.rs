@@ -269,7 +269,7 @@ macro_rules! serde_as_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                let text = crate::ids::Text::deserialize(deserializer)?.0;
                 text.parse().map_err(D::Error::custom)
             }
         }
