@@ -8,8 +8,7 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 use support::{Docket, Server, root};
 
-const OPEN: &str =
-    "mutation ($s: String!, $b: String) { ticketOpen(input: { subject: $s, body: $b }) { ticket { id } userErrors { code } } }";
+const OPEN: &str = "mutation ($s: String!, $b: String) { ticketOpen(input: { subject: $s, body: $b }) { ticket { id } userErrors { code } } }";
 
 /// A shop with an administrator.
 fn shop() -> (Docket, String) {
@@ -65,7 +64,8 @@ async fn a_desk_that_was_backed_up_while_it_served_is_restored_with_the_same_hea
     assert_eq!(back_up()["copied_bytes"], 0);
     assert_eq!(docket.ok_json(&["backup", text(&backup), "--verify"])["ok"], true);
     assert_eq!(server.terminate().code(), Some(0));
-    let (head, report) = (docket.ok_json(&["verify"])["head_hash"].clone(), docket.ok_json(&["report", "--at", "2026-01-01T00:00:00Z"]));
+    let (head, report) =
+        (docket.ok_json(&["verify"])["head_hash"].clone(), docket.ok_json(&["report", "--at", "2026-01-01T00:00:00Z"]));
     fs::remove_dir_all(docket.data()).unwrap();
     assert!(docket.ok(&["restore", text(&backup)]).contains("restored to"));
     let verified = docket.ok_json(&["verify"]);

@@ -97,4 +97,3 @@ pub fn deep_queue(dir: &Path, budget: Duration) -> anyhow::Result<Figure> {
     let figure = Figure::rate("Docket, deep queue", commits as f64 / seconds, "commits/s");
     Ok(figure.stored(on_disk(data.root())?, commits))
 }
-

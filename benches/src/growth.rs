@@ -57,7 +57,8 @@ pub fn growth(dir: &Path, sizes: &[u64]) -> anyhow::Result<Vec<Figure>> {
         }
         let rate = (next - from) as f64 / started.elapsed().as_secs_f64().max(1e-9);
         let name = |what: &str| format!("{size:>10} events: {what}");
-        figures.push(Figure::rate(&name("filled up, deep queue"), rate, "commits/s").stored(on_disk(data.root())?, next));
+        figures
+            .push(Figure::rate(&name("filled up, deep queue"), rate, "commits/s").stored(on_disk(data.root())?, next));
         figures.push(Figure::rate(&name("resident"), resident_mb()?, "MB"));
         figures.extend(measure(&data, log, &name, &mut next)?);
         // Ten million take minutes; whoever waits sees how far it is.
@@ -124,7 +125,11 @@ fn measure(
         followed += commits.len();
     }
     ensure!(followed as u64 == *next - from, "the follower sees every commit");
-    figures.push(Figure::rate(&name("followed from behind"), followed as f64 / started.elapsed().as_secs_f64(), "events/s"));
+    figures.push(Figure::rate(
+        &name("followed from behind"),
+        followed as f64 / started.elapsed().as_secs_f64(),
+        "events/s",
+    ));
     drop(follower);
     log.close();
     drop(log);

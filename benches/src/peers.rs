@@ -129,7 +129,16 @@ impl Server {
             .arg(&data)
             .arg("-k")
             .arg(&dir)
-            .args(["-c", "listen_addresses=", "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "max_connections=100"])
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=on",
+                "-c",
+                "synchronous_commit=on",
+                "-c",
+                "max_connections=100",
+            ])
             .spawn()?;
         let server = Self { child, dir };
         for _ in 0..200 {
@@ -214,7 +223,8 @@ pub fn umadb(dir: &Path, budget: Duration) -> anyhow::Result<Vec<Figure>> {
     for writers in [1, 8, 64] {
         let dir = dir.join(writers.to_string());
         std::fs::create_dir_all(&dir)?;
-        let engine = Mvcc::new(false, StorageOptions::default().db_path(&dir)).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let engine =
+            Mvcc::new(false, StorageOptions::default().db_path(&dir)).map_err(|error| anyhow::anyhow!("{error}"))?;
         let engine = Arc::new(engine);
         let (send, receive) = tokio::sync::mpsc::channel(1024);
         let (head, _) = tokio::sync::watch::channel(None);

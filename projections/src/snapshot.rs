@@ -67,7 +67,7 @@ pub fn load(dir: &Path, log_id: &str, log: &dyn EventLog) -> Result<Option<Views
     Ok(None)
 }
 
-/// The newest snapshot that this program made of this log, for a reader that has no log at hand and checks by itself.
+/// The newest snapshot that this program made of this log, for a reader that has no log at hand yet: [`fits`] checks it.
 pub fn newest(dir: &Path, log_id: &str) -> Option<Views> {
     list(dir).unwrap_or_default().iter().find_map(|path| read(path, log_id).ok())
 }
@@ -92,8 +92,11 @@ fn log_id_of(file: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(*length))
 }
 
-/// The log holds, at the snapshot's position, the commit that the snapshot folded last.
-fn fits(views: &Views, log: &dyn EventLog) -> Result<bool, ReadError> {
+/// True when the log holds, at the views' position, the commit that they folded last.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn fits(views: &Views, log: &dyn EventLog) -> Result<bool, ReadError> {
     match views.commit() {
         None => Ok(views.position().is_start()),
         Some(commit) => Ok(log.find(commit)? == Some(views.position())),

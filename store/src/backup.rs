@@ -72,7 +72,9 @@ pub enum BackupError {
         position: Position,
     },
     /// The backup is damaged or not complete.
-    #[error("the backup {path} is damaged: {reason}. Nothing was changed; use another backup, or back up to a new directory")]
+    #[error(
+        "the backup {path} is damaged: {reason}. Nothing was changed; use another backup, or back up to a new directory"
+    )]
     Damaged {
         /// The backup.
         path: PathBuf,
@@ -436,7 +438,8 @@ pub fn backup(
         });
     }
     files::create_dir(dir).map_err(io_at(dir))?;
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(io_at(dir))?;
+    let lock =
+        OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(io_at(dir))?;
     lock.try_lock().map_err(|error| match error {
         fs::TryLockError::WouldBlock => BackupError::Busy(dir.to_owned()),
         fs::TryLockError::Error(source) => BackupError::Io { path: dir.to_owned(), source },
@@ -544,8 +547,7 @@ impl Copying<'_> {
             Some(known) if fs::metadata(to.journal()).is_ok_and(|file| file.len() >= known.bytes) => known.bytes,
             Some(_) | None => 0,
         };
-        let mut out =
-            OpenOptions::new().write(true).create(true).truncate(false).open(to.journal()).map_err(&io)?;
+        let mut out = OpenOptions::new().write(true).create(true).truncate(false).open(to.journal()).map_err(&io)?;
         // What an interrupted backup wrote behind is written again.
         out.set_len(have).map_err(&io)?;
         out.seek(SeekFrom::Start(have)).map_err(&io)?;

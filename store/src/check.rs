@@ -105,7 +105,11 @@ pub struct Walked {
 }
 
 /// Reads and checks every block of a volume's journal.
-pub fn walk_volume(path: &VolumePath, throttle: &mut Throttle, progress: &mut dyn FnMut(Position)) -> Result<Walked, ReadError> {
+pub fn walk_volume(
+    path: &VolumePath,
+    throttle: &mut Throttle,
+    progress: &mut dyn FnMut(Position),
+) -> Result<Walked, ReadError> {
     let (mut commits, mut events, mut unknown_events, mut texts) = (0, 0, 0, BTreeSet::new());
     let (index, walk) = read_journal(path, |raw| {
         throttle.read(raw.payload.len() as u64);

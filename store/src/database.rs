@@ -147,10 +147,7 @@ impl Database {
                 return Ok(Some(format!("the block at position {} is missing or another", block.first)));
             }
         }
-        Ok(match self.ask(|| stored.next().transpose())? {
-            Some(_) => Some("it holds more than the journal".into()),
-            None => None,
-        })
+        Ok(self.ask(|| stored.next().transpose())?.map(|_| "it holds more than the journal".into()))
     }
 
     /// True when its last block is this one: enough after a clean stop.
@@ -179,7 +176,11 @@ impl Database {
     pub fn has_index(&self, index: &Index) -> Result<bool, ReadError> {
         for (name, pages) in index_pages(index) {
             let stored: Vec<_> = self.ask(|| self.db.open_tree(name)?.iter().collect())?;
-            if !stored.iter().map(|(lower, page)| (&lower[..], &page[..])).eq(pages.iter().map(|(l, p)| (&l[..], &p[..]))) {
+            if !stored
+                .iter()
+                .map(|(lower, page)| (&lower[..], &page[..]))
+                .eq(pages.iter().map(|(l, p)| (&l[..], &p[..])))
+            {
                 return Ok(false);
             }
         }
@@ -222,11 +223,8 @@ fn index_pages(index: &Index) -> [(&'static str, Pages); 2] {
 
 fn open_sled(dir: &Path) -> Result<(sled::Db, sled::Tree), String> {
     // The journal holds what matters, so sled need not sync on its own; sealing and closing sync its files.
-    let config = sled::Config::new()
-        .path(dir)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(None)
-        .mode(sled::Mode::HighThroughput);
+    let config =
+        sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None).mode(sled::Mode::HighThroughput);
     for attempt in 0..=LOCK_ATTEMPTS {
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let db = config.open()?;

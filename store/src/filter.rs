@@ -24,9 +24,8 @@ impl Probe {
     pub fn new(name: &[u8]) -> Self {
         let digest = Sha256::digest(name);
         let place = digest[..8].iter().fold(0_u64, |word, &byte| word << 8 | u64::from(byte));
-        let bits = std::array::from_fn(|i| {
-            u16::from_be_bytes([digest[8 + 2 * i], digest[9 + 2 * i]]) % (BITS * 8) as u16
-        });
+        let bits =
+            std::array::from_fn(|i| u16::from_be_bytes([digest[8 + 2 * i], digest[9 + 2 * i]]) % (BITS * 8) as u16);
         Self { place, bits }
     }
 

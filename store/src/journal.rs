@@ -253,11 +253,8 @@ impl JournalReader {
             return Ok(Next::End);
         }
         let mut rest = header[..read].to_vec();
-        let parsed = if read < FRAME_HEADER {
-            Err("a frame's header is cut off".to_owned())
-        } else {
-            parse_header(&header)
-        };
+        let parsed =
+            if read < FRAME_HEADER { Err("a frame's header is cut off".to_owned()) } else { parse_header(&header) };
         let reason = match parsed {
             Err(reason) => reason,
             Ok((length, expected)) => {

@@ -175,10 +175,17 @@ impl Repair<'_> {
                 Some("the database is missing".to_owned())
             };
             if let Some(problem) = database {
-                self.mend(format!("volume {number}: the database was made again from the journal ({problem})"), |repair| {
-                    repair.keep(&path.sled(), &format!("{number:08}-sled"), true)?;
-                    if next.is_some() { prove_database(path, &walked.index) } else { rebuild_database(path)?.sync(path) }
-                })?;
+                self.mend(
+                    format!("volume {number}: the database was made again from the journal ({problem})"),
+                    |repair| {
+                        repair.keep(&path.sled(), &format!("{number:08}-sled"), true)?;
+                        if next.is_some() {
+                            prove_database(path, &walked.index)
+                        } else {
+                            rebuild_database(path)?.sync(path)
+                        }
+                    },
+                )?;
             }
         }
         if next.is_some() {
@@ -189,10 +196,13 @@ impl Repair<'_> {
                 Err(error) => Some(error.to_string()),
             };
             if let Some(problem) = problem {
-                self.mend(format!("volume {number}: the seal was made again from the journal ({problem})"), |repair| {
-                    repair.keep(&path.seal(), &format!("{number:08}-seal"), false)?;
-                    write_seal(path, &walked.walk, &walked.index).map(drop)
-                })?;
+                self.mend(
+                    format!("volume {number}: the seal was made again from the journal ({problem})"),
+                    |repair| {
+                        repair.keep(&path.seal(), &format!("{number:08}-seal"), false)?;
+                        write_seal(path, &walked.walk, &walked.index).map(drop)
+                    },
+                )?;
             }
         } else if path.clean().exists() && !clean {
             self.mend(format!("volume {number}: a clean mark that cannot be read was put aside"), |repair| {
@@ -202,11 +212,7 @@ impl Repair<'_> {
         Ok(Some(Head { position, hash }))
     }
 
-    fn mend(
-        &mut self,
-        what: String,
-        work: impl FnOnce(&mut Self) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
+    fn mend(&mut self, what: String, work: impl FnOnce(&mut Self) -> Result<(), ReadError>) -> Result<(), ReadError> {
         if !self.dry_run {
             work(self)?;
         }
@@ -237,9 +243,8 @@ impl Repair<'_> {
     }
 
     fn database_has_more(&self, path: &VolumePath, reached: (Position, BlockHash)) -> bool {
-        self.copied_database(path).is_some_and(|(database, _copy)| {
-            database.continuing(reached.0.next(), reached.1).is_some()
-        })
+        self.copied_database(path)
+            .is_some_and(|(database, _copy)| database.continuing(reached.0.next(), reached.1).is_some())
     }
 
     /// A copy of a volume's database, opened, when it can be.
@@ -304,7 +309,9 @@ impl Repair<'_> {
         }
         // Without a known end the last block of the journal itself is the least that must be reached.
         let least = found.keys().map(|(first, _)| *first).max().unwrap_or_default();
-        let reached = end.map_or(at.position >= least && at.position > before.position, |end| (end.position, end.hash) == (at.position, at.hash));
+        let reached = end.map_or(at.position >= least && at.position > before.position, |end| {
+            (end.position, end.hash) == (at.position, at.hash)
+        });
         if !reached {
             let position = at.position.next();
             let reason = "neither copy has the block here".to_owned();
@@ -349,10 +356,10 @@ impl Repair<'_> {
                 Some(bytes) => self.mend(format!("the stored text {name} was taken from the backup"), |repair| {
                     let path = repair.data.content().join(&name[..2]).join(&name[2..]);
                     repair.keep(&path, &name, true)?;
-                    content.put(&bytes).map(drop).map_err(|error| ReadError::Io {
-                        path,
-                        source: io::Error::other(error),
-                    })
+                    content
+                        .put(&bytes)
+                        .map(drop)
+                        .map_err(|error| ReadError::Io { path, source: io::Error::other(error) })
                 })?,
                 None => {
                     let problem = format!("the stored text {name} is damaged or missing");

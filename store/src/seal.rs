@@ -129,7 +129,9 @@ impl Seal {
         }
         let lines = (FRAME_HEADER + payload.len()) as u64;
         let length = file.metadata().map_err(|source| path.io(source))?.len();
-        if length != lines + (seal.stream_lines + seal.commit_lines) * LINE as u64 || seal.stream_lines.min(seal.commit_lines) == 0 {
+        if length != lines + (seal.stream_lines + seal.commit_lines) * LINE as u64
+            || seal.stream_lines.min(seal.commit_lines) == 0
+        {
             return Err(corrupt(format!("it has {length} bytes, which is not the length that it says")));
         }
         Ok(Some((seal, SealFilters { file, lines })))

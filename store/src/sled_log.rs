@@ -659,9 +659,9 @@ fn open_newest(
     let reusable =
         clean.is_some_and(|clean| (clean.position, clean.hash, clean.journal_bytes) == (position, hash, walk.bytes()));
     let journal = JournalWriter::open(&path.journal(), walk.bytes(), !reusable).map_err(write)?;
-    let reused = opening.and_then(|opening| opening.wait().ok()).filter(|database| {
-        reusable && (position == before.position || database.ends_with(position, hash))
-    });
+    let reused = opening
+        .and_then(|opening| opening.wait().ok())
+        .filter(|database| reusable && (position == before.position || database.ends_with(position, hash)));
     let database = match reused {
         Some(database) => Some(database),
         None => {

@@ -320,8 +320,11 @@ impl VolumeCheck<'_> {
     ) {
         let number = self.path.number;
         if !sealed && !clean {
-            let why = if self.newest { "the last stop was not a clean one, or somebody writes" } else { "it is not sealed" };
-            report.unchecked.push(format!("the database of volume {number}: {why}; the next start makes it from the journal"));
+            let why =
+                if self.newest { "the last stop was not a clean one, or somebody writes" } else { "it is not sealed" };
+            report
+                .unchecked
+                .push(format!("the database of volume {number}: {why}; the next start makes it from the journal"));
             return;
         }
         if !self.path.sled().exists() {
@@ -436,7 +439,8 @@ mod tests {
     fn volumes() -> (tempfile::TempDir, DataDir) {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open_or_create(&dir.path().join("data"), Ulid::from_parts(1, 1)).unwrap();
-        let log = SledLog::open(data.clone(), SledLogOptions { volume_bytes: 8_000, queue: 8, reserve_bytes: 0 }).unwrap();
+        let log =
+            SledLog::open(data.clone(), SledLogOptions { volume_bytes: 8_000, queue: 8, reserve_bytes: 0 }).unwrap();
         for n in 0..20 {
             let of = |m: u32| -> StreamId { stream(m % 7) };
             log.append_all((n * 10..n * 10 + 10).map(|m| append(m, of(m), Expected::Any)).collect());

@@ -186,10 +186,12 @@ impl BlockWalk {
 
     /// The journal's header as a frame, as it stands there.
     pub fn header_frame(&self) -> Result<Vec<u8>, ReadError> {
-        rmp_serde::to_vec_named(&self.reader.header).map(|payload| frame(&payload)).map_err(|error| ReadError::Corrupt {
-            volume: self.volume,
-            position: Position::START,
-            reason: format!("the journal's header: {error}"),
+        rmp_serde::to_vec_named(&self.reader.header).map(|payload| frame(&payload)).map_err(|error| {
+            ReadError::Corrupt {
+                volume: self.volume,
+                position: Position::START,
+                reason: format!("the journal's header: {error}"),
+            }
         })
     }
 
@@ -207,7 +209,8 @@ impl BlockWalk {
     pub fn next_block(&mut self) -> Result<Option<JournalBlock>, ReadError> {
         let corrupt = |position, reason| ReadError::Corrupt { volume: self.volume, position, reason };
         let offset = self.reader.offset();
-        let next = self.reader.next_frame().map_err(|source| ReadError::Io { path: self.reader.path().to_owned(), source })?;
+        let next =
+            self.reader.next_frame().map_err(|source| ReadError::Io { path: self.reader.path().to_owned(), source })?;
         let payload = match next {
             Next::Frame(payload) => payload,
             Next::End => return Ok(None),
@@ -314,7 +317,10 @@ impl SealedVolume {
 
     /// False when the volume certainly does not hold the stream.
     pub fn may_hold_stream(&self, stream: &StreamId) -> Result<bool, ReadError> {
-        self.filters.may_hold_stream(&self.seal, stream).map_err(|source| self.path.io(source))?.map_err(|r| self.bad(r))
+        self.filters
+            .may_hold_stream(&self.seal, stream)
+            .map_err(|source| self.path.io(source))?
+            .map_err(|r| self.bad(r))
     }
 
     /// False when the volume certainly does not hold the commit id.

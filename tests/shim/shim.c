@@ -8,10 +8,11 @@
  * its work first) or "full" (every later call that needs space fails with it).
  * DOCKET_SHIM_IGNORE_SYNC=1 answers syncs without recording them, as a disk would that lies.
  *
- * A record is: type (1 byte), 3 unused, length of a, length of b (32 bits each, native), two 64-bit numbers, a, b.
+ * A record is: type (1 byte), 3 unused, length of a, length of b (32 bits each), two 64-bit numbers, a, b; numbers big-endian.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -113,7 +114,9 @@ static void record(char type, uint64_t x, uint64_t y, const void *a, size_t a_le
     if (trace < 0) return;
     int kept = errno;
     char head[28] = {type};
-    uint32_t lengths[2] = {(uint32_t)a_length, (uint32_t)b_length};
+    uint32_t lengths[2] = {htobe32((uint32_t)a_length), htobe32((uint32_t)b_length)};
+    x = htobe64(x);
+    y = htobe64(y);
     memcpy(head + 4, lengths, 8);
     memcpy(head + 12, &x, 8);
     memcpy(head + 20, &y, 8);

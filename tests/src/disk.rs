@@ -37,8 +37,8 @@ impl Trace {
         let bytes = fs::read(path).unwrap();
         let (mut ops, mut at) = (Vec::new(), 0);
         while let Some(head) = bytes.get(at..at + HEAD) {
-            let word = |from: usize| u32::from_ne_bytes(head[from..from + 4].try_into().unwrap()) as usize;
-            let long = |from: usize| u64::from_ne_bytes(head[from..from + 8].try_into().unwrap());
+            let word = |from: usize| u32::from_be_bytes(head[from..from + 4].try_into().unwrap()) as usize;
+            let long = |from: usize| u64::from_be_bytes(head[from..from + 8].try_into().unwrap());
             let a = at + HEAD..at + HEAD + word(4);
             let b = a.end..a.end + word(8);
             if b.end > bytes.len() {
@@ -275,7 +275,7 @@ impl Disk {
                             }
                         }
                     }
-                    other => {
+                    other @ (Change::Truncate(_) | Change::Add(..) | Change::Remove(_) | Change::Rename(..)) => {
                         if rng.bool() {
                             apply(&mut left, trace, other);
                         }

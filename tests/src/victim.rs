@@ -61,7 +61,8 @@ const LIMIT: Duration = Duration::from_secs(100);
 /// something wrong was served, or the process panicked or hung.
 pub fn check(mut command: Command, acknowledged: &Acknowledged) -> Outcome {
     let output = finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
-    let (out, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
+    let (out, errors) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
     let last_error = errors.lines().last().unwrap_or_default().to_owned();
     match output.status.code() {
         Some(0) => {}
@@ -93,7 +94,11 @@ pub fn check(mut command: Command, acknowledged: &Acknowledged) -> Outcome {
     for name in &acknowledged.texts {
         assert!(found.texts.contains(name), "the text {name} was acknowledged");
     }
-    assert!(backed_up >= acknowledged.backup, "a backup of {} was acknowledged, {backed_up} is there", acknowledged.backup);
+    assert!(
+        backed_up >= acknowledged.backup,
+        "a backup of {} was acknowledged, {backed_up} is there",
+        acknowledged.backup
+    );
     Outcome::Ok(head.expect("a check that ends well says OK"))
 }
 

@@ -96,7 +96,8 @@ fn say(line: &str) {
 /// `B position` for a backup. Ends when nothing more is to be stored, or with `END reason` once the log takes nothing more.
 pub fn run(root: &Path, load: &Load) -> Result<(), String> {
     let data = DataDir::open_or_create(&root.join("data"), Ulid::from_parts(1, 1)).map_err(|e| format!("{e:?}"))?;
-    let log = SledLog::open(data.clone(), options(load.volume_bytes, load.reserve_bytes)).map_err(|e| format!("{e:?}"))?;
+    let log =
+        SledLog::open(data.clone(), options(load.volume_bytes, load.reserve_bytes)).map_err(|e| format!("{e:?}"))?;
     let log = Arc::new(log);
     say("OPEN");
     let next = AtomicU64::new(load.first);
@@ -228,7 +229,8 @@ pub fn check(root: &Path, seed: u64, volume_bytes: u64, writes: Option<u64>) -> 
     if let Some(position) = snapshot::ahead_of(&data.snapshots(), data.log_id(), log.head().position) {
         return Err(Bad::Refused(format!("a snapshot of position {position} is ahead of the log")));
     }
-    let mut views = snapshot::load(&data.snapshots(), data.log_id(), &log).map_err(|e| refused(&e))?.unwrap_or_default();
+    let mut views =
+        snapshot::load(&data.snapshots(), data.log_id(), &log).map_err(|e| refused(&e))?.unwrap_or_default();
     let mut fresh = Views::default();
     let mut streams: BTreeMap<StreamId, Vec<Position>> = BTreeMap::new();
     let mut latest: HashMap<StreamId, Position> = HashMap::new();

@@ -67,7 +67,7 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
 
 #[test]
 fn no_bytes_make_the_decoders_panic() {
-    let (seed, inputs) = (seed(), rounds(3_000, 2_000_000));
+    let (seed, inputs) = (seed(), rounds(30_000, 2_000_000));
     let mut rng = Rng::with_seed(seed);
     let corpus = corpus();
     for bytes in &corpus {

@@ -183,9 +183,8 @@ impl Both {
         match step {
             Step::Append { stream, belief } => self.append(*stream, *belief),
             Step::Many { from, count } => {
-                let appends: Vec<_> = (0..*count)
-                    .map(|n| append(self.next + n + 1, stream((from + n) % 6), Expected::Any))
-                    .collect();
+                let appends: Vec<_> =
+                    (0..*count).map(|n| append(self.next + n + 1, stream((from + n) % 6), Expected::Any)).collect();
                 self.next += count;
                 let expected: Vec<_> = appends.iter().map(|a| (a.id, a.stream)).collect();
                 let answers = self.log().append_all(appends);

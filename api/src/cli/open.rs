@@ -31,7 +31,12 @@ impl Opened {
             // Before a new log is begun where an old one was.
             refuse_lost_log(&data, Position::START)?;
         }
-        let log = Arc::new(SledLog::open(data.clone(), options)?);
+        // Reading a snapshot takes as long as opening the log.
+        let (log, newest) = std::thread::scope(|scope| {
+            let newest = scope.spawn(|| snapshot::newest(&data.snapshots(), data.log_id()));
+            (SledLog::open(data.clone(), options), newest.join().ok().flatten())
+        });
+        let log = Arc::new(log?);
         let report = log.report();
         if report.torn_bytes > 0 {
             tracing::warn!(
@@ -49,7 +54,10 @@ impl Opened {
             tracing::error!(reason, "the log can be read and takes no writes: mend the cause and start again");
         }
         refuse_lost_log(&data, log.head().position)?;
-        let start = snapshot::load(&data.snapshots(), data.log_id(), &*log)?.unwrap_or_default();
+        let start = match newest {
+            Some(views) if snapshot::fits(&views, &*log)? => views,
+            Some(_) | None => snapshot::load(&data.snapshots(), data.log_id(), &*log)?.unwrap_or_default(),
+        };
         let (after, end) = (start.position(), log.head().position);
         let views = fold(start, log.scan(after)?, end)?;
         Ok(Self { data, log, views })

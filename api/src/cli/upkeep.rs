@@ -11,8 +11,8 @@ use clap::Args;
 use docket_core::ids::Position;
 use docket_projections::snapshot;
 use docket_store::{
-    Backup, DataDir, DataDirError, Finding, LogScan, Manifest, Part, Remedy, RepairOptions, VerifyOptions, VerifyReport,
-    VerifyState, backup as back_up, open_for_repair, repair as repair_data, verify_from,
+    Backup, DataDir, DataDirError, Finding, LogScan, Manifest, Part, Remedy, RepairOptions, VerifyOptions,
+    VerifyReport, VerifyState, backup as back_up, open_for_repair, repair as repair_data, verify_from,
 };
 use serde_json::json;
 
@@ -230,7 +230,9 @@ pub fn backup(global: &Global, args: &BackupArgs) -> anyhow::Result<()> {
     let data = DataDir::open(&global.data)?;
     let inside = |dir: &Path| dir.ancestors().any(|above| same_directory(above, data.root()));
     if inside(&args.dir) {
-        bail!("a backup inside the data directory would be lost with it: name a directory elsewhere, best on another disk");
+        bail!(
+            "a backup inside the data directory would be lost with it: name a directory elsewhere, best on another disk"
+        );
     }
     refuse_lost_log(&data, last_position(&data)?)?;
     let shown = bar(0, "backing up");

@@ -48,10 +48,9 @@ impl From<AppendError> for EngineError {
             AppendError::EventTooLarge { bytes, limit, .. } | AppendError::CommitTooLarge { bytes, limit } => {
                 Self::Rejected(Rejection::TooLong { field: "input", limit: limit as u64, actual: bytes as u64 })
             }
-            AppendError::Poisoned { .. }
-            | AppendError::NoSpace { .. }
-            | AppendError::Closed
-            | AppendError::Read(_) => Self::Unavailable(error.to_string()),
+            AppendError::Poisoned { .. } | AppendError::NoSpace { .. } | AppendError::Closed | AppendError::Read(_) => {
+                Self::Unavailable(error.to_string())
+            }
             AppendError::Empty | AppendError::UnknownType { .. } | AppendError::Encode(_) => {
                 Self::Internal(error.to_string())
             }

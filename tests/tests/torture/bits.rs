@@ -69,7 +69,10 @@ fn a_flipped_bit_is_found_or_harmless_and_repair_heals_it() {
         let (offset, bit) = (rng.usize(0..bytes.len()), rng.u8(0..8));
         bytes[offset] ^= 1 << bit;
         fs::write(&hit, bytes).unwrap();
-        let place = format!("seed {seed}: bit {bit} of byte {offset} of {}", path.strip_prefix(whole.path()).unwrap().display());
+        let place = format!(
+            "seed {seed}: bit {bit} of byte {offset} of {}",
+            path.strip_prefix(whole.path()).unwrap().display()
+        );
         let data = copied.path().join("data");
         // Before anything opens it.
         let opened = DataDir::open(&data);

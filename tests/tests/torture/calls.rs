@@ -45,7 +45,8 @@ fn a_call_that_fails_costs_nothing_that_was_acknowledged() {
         loop {
             let (root, traces) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             let mut disk = Disk::of(root.path());
-            let (trace, acknowledged) = load(root.path(), &traces.path().join("trace"), seed, (call as u64, errno, how));
+            let (trace, acknowledged) =
+                load(root.path(), &traces.path().join("trace"), seed, (call as u64, errno, how));
             let Some(failed) = trace.failed() else { break };
             let told = |outcome: Outcome, form: &str| {
                 assert!(!matches!(outcome, Outcome::Refused(_)), "seed {seed}, {how}, {failed}, {form}: {outcome:?}");

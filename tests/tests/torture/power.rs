@@ -74,12 +74,18 @@ fn whatever_was_acknowledged_before_a_power_cut_is_there_after_it() {
             }
             let outcome = check(left.path(), recorded.seed, &acknowledged, &[VOLUME, ("write", u64::MAX / 3)]);
             if let Outcome::Refused(reason) = &outcome {
-                panic!("seed {seed}, cut {done} at call {at} of {}: refused: {reason} ({:?})", recorded.trace.len(), left.keep());
+                panic!(
+                    "seed {seed}, cut {done} at call {at} of {}: refused: {reason} ({:?})",
+                    recorded.trace.len(),
+                    left.keep()
+                );
             }
             commits += acknowledged.commits.len();
         }
     }
-    figure(format!("seed {seed}: {done} power cuts, {in_recovery} of them in recovery, {commits} commits acknowledged before them, 0 lost"));
+    figure(format!(
+        "seed {seed}: {done} power cuts, {in_recovery} of them in recovery, {commits} commits acknowledged before them, 0 lost"
+    ));
 }
 
 #[test]
