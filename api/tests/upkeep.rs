@@ -166,6 +166,35 @@ fn a_lost_text_comes_back_from_a_backup_only() {
     assert!(docket.fails(&["repair"]).contains("Only a backup can have it"));
 }
 
+#[test]
+fn a_directory_of_a_newer_program_is_not_repaired() {
+    let (docket, _) = shop();
+    let marker = docket.data().join("docket.json");
+    let newer = fs::read_to_string(&marker).unwrap().replace("\"format\": 1", "\"format\": 7");
+    fs::write(&marker, &newer).unwrap();
+    assert!(docket.fails(&["repair"]).contains("use a newer docket"));
+    assert_eq!(fs::read_to_string(&marker).unwrap(), newer);
+}
+
+#[tokio::test]
+async fn a_backup_that_lacks_a_damaged_text_says_so_and_can_be_restored() {
+    let (docket, admin) = shop();
+    let server = docket.serve();
+    open_tickets(&server, &admin, 4).await;
+    assert_eq!(server.terminate().code(), Some(0));
+    let (text_path, bytes) = everything(&docket.data().join("content")).remove(0);
+    fs::write(&text_path, "something else").unwrap();
+    let backup = docket.path("backup");
+    assert!(docket.fails(&["backup", text(&backup)]).contains("complete but for 1 stored texts"));
+    assert_eq!(docket.ok_json(&["backup", text(&backup), "--verify"])["ok"], true);
+    let fresh = Docket::new();
+    fresh.ok(&["restore", text(&backup)]);
+    assert_eq!(fresh.ok_json(&["report"])["totals"]["created"]["events"], 4);
+    // Once the text is back, the next backup has it.
+    fs::write(&text_path, bytes).unwrap();
+    assert_eq!(docket.ok_json(&["backup", text(&backup)])["missing_texts"], json!([]));
+}
+
 #[tokio::test]
 async fn below_the_reserve_nothing_is_written_and_everything_is_read() {
     let (docket, admin) = shop();

@@ -1,11 +1,11 @@
-//! Backups: the journals, seals and stored texts of a data directory, copied while a server writes.
+//! Backups: the journals and stored texts of a data directory, copied while a server writes.
 //!
 //! A backup grows with its log: what is sealed is copied once, of the newest journal only what is new. The chain is checked
 //! while copying, so damage is never copied over something sound. `backup.json` says up to where the backup is complete; it is
 //! written last, so an interrupted backup is the one before.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::{self, File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -15,8 +15,8 @@ use docket_core::{ids::Position, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    check::{Throttle, walk_volume},
-    codec::{BlockHash, BlockHead},
+    check::{Throttle, stored_texts, walk_volume},
+    codec::{Block, BlockHash, BlockHead},
     content::{ContentFile, ContentStore},
     data_dir::{DataDir, DataDirError},
     database::rebuild_database,
@@ -24,6 +24,7 @@ use crate::{
     journal::{frame, sound_frames},
     log::{Head, ReadError},
     seal::{Seal, prove_database, write_seal},
+    sled_log::{OpenError, new_volume},
     volume::{BlockWalk, CleanStop, VolumePath},
 };
 
@@ -90,6 +91,9 @@ pub enum BackupError {
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// The restored log cannot be made.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// A file operation failed.
     #[error("cannot use {path}")]
     Io {
@@ -120,6 +124,9 @@ pub struct Manifest {
     pub volumes: Vec<BackedVolume>,
     /// Stored texts in it.
     pub texts: u64,
+    /// Stored texts that events name and that were damaged or missing when it was made: it is complete but for them.
+    #[serde(default)]
+    pub missing_texts: BTreeSet<String>,
 }
 
 /// A volume of a backup.
@@ -246,7 +253,7 @@ impl Backup {
     ) -> Result<(), BackupError> {
         let damaged = |reason: String| BackupError::Damaged { path: self.dir.clone(), reason };
         let mut at = Head { position: Position::START, hash: BlockHash::genesis(&self.manifest.log_id) };
-        let (mut commits, mut named) = (0, std::collections::BTreeSet::new());
+        let (mut commits, mut named) = (0, BTreeSet::new());
         for (volume, number) in self.manifest.volumes.iter().zip(1..) {
             let path = self.volume(volume.number);
             let mut walk = BlockWalk::open(&path).map_err(|error| damaged(error.to_string()))?;
@@ -260,11 +267,11 @@ impl Backup {
                 let block = block.ok_or_else(|| {
                     damaged(format!("the journal of volume {number} is cut off after position {}", walk.reached().0))
                 })?;
-                let decoded = crate::codec::Block::decode(&block.payload).map_err(&damaged)?;
+                let decoded = Block::decode(&block.payload).map_err(&damaged)?;
                 throttle.read(block.payload.len() as u64);
                 commits += decoded.commits.len() as u64;
                 for commit in &decoded.commits {
-                    named.extend(crate::check::stored_texts(commit).map(str::to_owned));
+                    named.extend(stored_texts(commit).map(str::to_owned));
                 }
                 each(volume, BackedPart::Block(&block.payload))?;
                 progress(block.last);
@@ -280,7 +287,7 @@ impl Backup {
             return Err(damaged(format!("it ends at position {} and {MANIFEST} says {}", at.position, says.0)));
         }
         let texts = self.texts();
-        for name in named {
+        for name in named.into_iter().filter(|name| !self.manifest.missing_texts.contains(name)) {
             let bytes = texts.get(&name).map_err(|error| damaged(error.to_string()))?;
             throttle.read(bytes.len() as u64);
         }
@@ -357,14 +364,17 @@ impl Backup {
                     path: self.dir.clone(),
                     reason: error.to_string(),
                 };
-                let bytes = from.get(&name).map_err(damaged)?;
-                to.put(&bytes).map_err(damaged)?;
+                match from.get(&name) {
+                    Ok(bytes) => _ = to.put(&bytes).map_err(damaged)?,
+                    // Those that events name were checked above.
+                    Err(error) => tracing::warn!(%error, "a text that no event names is left out"),
+                }
             }
         }
         let newest = self.manifest.volumes.len() as u64;
         for volume in &self.manifest.volumes {
             let path = VolumePath::new(&log, volume.number);
-            if volume.number < newest {
+            if volume.number < newest || volume.sealed {
                 let walked = walk_volume(&path, &mut Throttle::new(None), &mut |_| {})?;
                 prove_database(&path, &walked.index)?;
                 write_seal(&path, &walked.walk, &walked.index)?;
@@ -375,6 +385,11 @@ impl Backup {
                 clean.write(&path)?;
             }
             files::sync_dir(&path.dir).map_err(io_at(&path.dir))?;
+        }
+        if let Some(last) = self.manifest.volumes.last().filter(|last| last.sealed) {
+            // It was filled while the backup went on: what comes next begins another volume.
+            let before = Head { position: last.last, hash: last.hash };
+            drop(new_volume(&DataDir::assumed(making, &self.manifest.log_id), newest + 1, before)?);
         }
         files::sync_dir(&log).map_err(io_at(&log))?;
         DataDir::write_marker(making, &self.manifest.log_id)?;
@@ -448,13 +463,18 @@ pub fn backup(
     if before.is_none() {
         files::write_atomically(&of, data.log_id().as_bytes()).map_err(io_at(&of))?;
     }
-    let mut copy = Copying { dir, before, throttle: Throttle::new(bytes_per_second), copied_bytes: 0, kept_volumes: 0 };
+    let throttle = Throttle::new(bytes_per_second);
+    let mut copy = Copying { dir, before, throttle, copied_bytes: 0, kept_volumes: 0, named: BTreeSet::new() };
     let manifest = copy.volumes(data, &mut progress)?;
     // After the journals: a text is stored before the event that names it.
     let copied_texts = copy.texts(data)?;
-    let texts = ContentStore::new(&dir.join("content")).files().map_err(io_at(dir))?;
+    let kept = ContentStore::new(&dir.join("content"));
+    let earlier = copy.before.as_ref().map(|before| before.missing_texts.clone()).unwrap_or_default();
+    let named = std::mem::take(&mut copy.named);
+    let missing_texts = named.into_iter().chain(earlier).filter(|name| kept.get(name).is_err()).collect();
+    let texts = kept.files().map_err(io_at(dir))?;
     let texts = texts.iter().filter(|file| matches!(file, ContentFile::Text { .. })).count() as u64;
-    let manifest = Manifest { taken_at: now, texts, ..manifest };
+    let manifest = Manifest { taken_at: now, texts, missing_texts, ..manifest };
     let text = serde_json::to_string_pretty(&manifest)
         .map_err(|error| BackupError::Damaged { path: dir.to_owned(), reason: error.to_string() })?;
     let path = dir.join(MANIFEST);
@@ -469,6 +489,8 @@ struct Copying<'a> {
     throttle: Throttle,
     copied_bytes: u64,
     kept_volumes: u64,
+    /// Texts that the copied blocks speak of.
+    named: BTreeSet<String>,
 }
 
 impl Copying<'_> {
@@ -509,6 +531,7 @@ impl Copying<'_> {
             commits,
             volumes,
             texts: 0,
+            missing_texts: BTreeSet::new(),
         })
     }
 
@@ -574,6 +597,14 @@ impl Copying<'_> {
             self.throttle.read(block.payload.len() as u64);
             if block.offset >= have {
                 write(&frame(&block.payload), &mut self.copied_bytes).map_err(&io)?;
+                let decoded = Block::decode(&block.payload).map_err(|reason| ReadError::Corrupt {
+                    volume: from.number,
+                    position: block.first,
+                    reason,
+                })?;
+                for commit in &decoded.commits {
+                    self.named.extend(stored_texts(commit).map(str::to_owned));
+                }
             }
             (end, last, hash) = (walk.bytes(), block.last, block.hash);
             if let Some(known) = &known

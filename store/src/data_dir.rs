@@ -124,6 +124,11 @@ impl DataDir {
         }
     }
 
+    /// A directory whose marker is not read: somebody else knows which log it holds.
+    pub(crate) fn assumed(root: &Path, log_id: &str) -> Self {
+        Self { root: root.to_owned(), log_id: log_id.to_owned() }
+    }
+
     /// Marks a directory as the data directory of this log.
     pub(crate) fn write_marker(root: &Path, log_id: &str) -> Result<(), DataDirError> {
         let io = |source| DataDirError::Io { path: root.to_owned(), source };

@@ -253,14 +253,16 @@ impl JournalReader {
             return Ok(Next::End);
         }
         let mut rest = header[..read].to_vec();
-        let parsed =
-            if read < FRAME_HEADER { Err("a frame's header is cut off".to_owned()) } else { parse_header(&header) };
+        // Where the file ended, a writer may go on meanwhile: what it adds is another reading's.
+        let mut ended = read < FRAME_HEADER;
+        let parsed = if ended { Err("a frame's header is cut off".to_owned()) } else { parse_header(&header) };
         let reason = match parsed {
             Err(reason) => reason,
             Ok((length, expected)) => {
                 let mut payload = vec![0; length];
                 let read = read_up_to(&mut self.file, &mut payload)?;
-                let checked = if read < length {
+                ended = read < length;
+                let checked = if ended {
                     Err(format!("a frame of {length} bytes is cut off"))
                 } else {
                     check_payload(&payload, expected)
@@ -277,7 +279,9 @@ impl JournalReader {
                 }
             }
         };
-        self.file.read_to_end(&mut rest)?;
+        if !ended {
+            self.file.read_to_end(&mut rest)?;
+        }
         Ok(Next::Unsound { reason, rest })
     }
 

@@ -161,8 +161,8 @@ pub enum ReadError {
         /// Where the log ends.
         head: Position,
     },
-    /// A file could not be read.
-    #[error("cannot read {path}")]
+    /// A file could not be read, or one that reading needs could not be written.
+    #[error("cannot use {path}")]
     Io {
         /// The file.
         path: PathBuf,

@@ -64,8 +64,10 @@ pub fn open_for_repair(root: &Path, dry_run: bool) -> Result<(DataDir, Option<St
     let opened = DataDir::open(root);
     let problem = match (&opened, &log_id) {
         (Ok(data), Some(log_id)) if data.log_id() != log_id => format!("it named the log {}", data.log_id()),
+        (Ok(_), _) | (Err(_), None) | (Err(DataDirError::NewerFormat { .. }), Some(_)) => {
+            return opened.map(|data| (data, None));
+        }
         (Err(error), Some(_)) => error.to_string(),
-        (Ok(_), _) | (Err(_), None) => return opened.map(|data| (data, None)),
     };
     let Some(log_id) = log_id else { return opened.map(|data| (data, None)) };
     let problem = format!("docket.json was written anew from the first journal ({problem})");
@@ -73,6 +75,8 @@ pub fn open_for_repair(root: &Path, dry_run: bool) -> Result<(DataDir, Option<St
     if dry_run {
         return opened.map(|data| (data, Some(problem)));
     }
+    // Nobody may be at work here.
+    let _lock = DataDir::assumed(root, &log_id).lock()?;
     if marker.exists() {
         let kept = root.join("damaged");
         let io = |source| DataDirError::Io { path: marker.clone(), source };
@@ -142,7 +146,10 @@ impl Repair<'_> {
                 let fits = walked.walk.log_id() == self.data.log_id()
                     && walked.walk.start() == (before.position.next(), before.hash)
                     && end_of(path, next).is_none_or(|end| (end.position, end.hash) == reached);
-                let cut = walked.walk.torn_bytes > 0 && (next.is_some() || self.database_has_more(path, reached));
+                let cut = match next {
+                    Some(_) => walked.walk.torn_bytes > 0,
+                    None => CleanStop::read(path).is_none() && self.database_has_more(path, reached),
+                };
                 fits && !cut
             }
             Err(ReadError::NewerFormat { .. }) => return walked.map(|_| None),
@@ -242,16 +249,33 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn database_has_more(&self, path: &VolumePath, reached: (Position, BlockHash)) -> bool {
+    fn database_has_more(&mut self, path: &VolumePath, reached: (Position, BlockHash)) -> bool {
         self.copied_database(path)
             .is_some_and(|(database, _copy)| database.continuing(reached.0.next(), reached.1).is_some())
     }
 
     /// A copy of a volume's database, opened, when it can be.
-    fn copied_database(&self, path: &VolumePath) -> Option<(Database, Scratch)> {
-        let copy = Scratch::new(&self.scratch).ok()?;
-        files::copy_tree(&path.sled(), copy.path(), &mut |_| {}).ok()?;
-        Some((Database::open_at(copy.path(), path.number).ok()?, copy))
+    fn copied_database(&mut self, path: &VolumePath) -> Option<(Database, Scratch)> {
+        if !path.sled().exists() {
+            return None;
+        }
+        let copied = Scratch::new(&self.scratch).and_then(|copy| {
+            files::copy_tree(&path.sled(), copy.path(), &mut |_| {})?;
+            Ok(copy)
+        });
+        match copied {
+            Ok(copy) => Some((Database::open_at(copy.path(), path.number).ok()?, copy)),
+            Err(error) => {
+                let problem = format!(
+                    "volume {}: the database could not be copied to {} to be looked at: {error}. Name another directory \
+                     with --scratch",
+                    path.number,
+                    self.scratch.display()
+                );
+                self.report.remaining.push(Finding::of(Part::Database, path.number, problem));
+                None
+            }
+        }
     }
 
     /// Puts a volume's journal together again; true when it is (or would be) whole.
@@ -285,11 +309,16 @@ impl Repair<'_> {
         let header = rmp_serde::to_vec_named(&header)
             .map_err(|error| ReadError::Database { volume: number, reason: error.to_string() })?;
         let mut whole = frame(&header);
+        // Where no end is known, the last sound block of the journal itself has to be in the chain: another history that a
+        // backup holds would lead elsewhere.
+        let least = found.keys().map(|(first, _)| *first).max();
+        let mut met_least = least.is_none();
         let (mut at, mut healed) = (before, [0_u64; 2]);
         while end.is_none_or(|end| at.position < end.position) {
             let key = (at.position.next(), at.hash);
             let in_journal = found.get(&key).filter(|payload| Block::decode(payload).is_ok()).cloned();
             let in_database = || database.as_ref().and_then(|(database, _)| database.continuing(key.0, key.1));
+            met_least |= in_journal.is_some() && Some(key.0) == least;
             let payload = match in_journal {
                 Some(payload) => payload,
                 None => match in_database().inspect(|_| healed[0] += 1) {
@@ -307,11 +336,10 @@ impl Repair<'_> {
             at = Head { position: head.last(), hash: BlockHash::of(&payload) };
             whole.extend_from_slice(&frame(&payload));
         }
-        // Without a known end the last block of the journal itself is the least that must be reached.
-        let least = found.keys().map(|(first, _)| *first).max().unwrap_or_default();
-        let reached = end.map_or(at.position >= least && at.position > before.position, |end| {
-            (end.position, end.hash) == (at.position, at.hash)
-        });
+        let reached = match end {
+            Some(end) => (end.position, end.hash) == (at.position, at.hash),
+            None => met_least && at.position > before.position,
+        };
         if !reached {
             let position = at.position.next();
             let reason = "neither copy has the block here".to_owned();
@@ -326,6 +354,7 @@ impl Repair<'_> {
             at.position
         );
         self.mend(what, |repair| {
+            files::create_dir(&path.dir).map_err(|source| path.io(source))?;
             repair.keep(&path.journal(), &format!("{number:08}-journal"), false)?;
             files::write_atomically(&path.journal(), &whole).map_err(|source| path.io(source))
         })?;

@@ -631,9 +631,12 @@ fn open_newest(
         return Err(OpenError::Read(ReadError::Corrupt { volume: number, position: before.position.next(), reason }));
     }
     let clean = CleanStop::read(&path);
-    // Most likely it is used again; it opens while the journal is read.
-    let opening = if clean.is_some() && path.sled().exists() { Database::begin(&path).ok() } else { None };
-    let (index, walk) = read_journal(&path, |_| Ok(()))?;
+    // It opens while the journal is read: to be used again after a clean stop, to be asked after another one.
+    let opening = if path.sled().exists() { Database::begin(&path).ok() } else { None };
+    let read = read_journal(&path, |_| Ok(()));
+    // Whatever comes of it, nobody is left at work in the directory.
+    let found = opening.and_then(|opening| opening.wait().ok());
+    let (index, walk) = read?;
     continues(&path, &walk, log_id, before)?;
     let (position, hash) = walk.reached();
     if let Some(clean) = &clean
@@ -647,21 +650,17 @@ fn open_newest(
     {
         return Err(OpenError::Read(clean.differs(path.number)));
     }
-    if walk.torn_bytes > 0
-        && path.sled().exists()
-        && Database::open(&path).is_ok_and(|database| database.continuing(position.next(), hash).is_some())
-    {
+    if clean.is_none() && found.as_ref().is_some_and(|database| database.continuing(position.next(), hash).is_some()) {
         // The database is told of a block after its sync only.
-        let reason = "the journal ends in the middle of a frame that the database still has: it was whole once".into();
+        let reason = "the journal ends before a block that the database still has: it held it once".into();
         return Err(OpenError::Read(ReadError::Corrupt { volume: number, position: position.next(), reason }));
     }
     report.torn_bytes = walk.torn_bytes;
     let reusable =
         clean.is_some_and(|clean| (clean.position, clean.hash, clean.journal_bytes) == (position, hash, walk.bytes()));
     let journal = JournalWriter::open(&path.journal(), walk.bytes(), !reusable).map_err(write)?;
-    let reused = opening
-        .and_then(|opening| opening.wait().ok())
-        .filter(|database| reusable && (position == before.position || database.ends_with(position, hash)));
+    let reused =
+        found.filter(|database| reusable && (position == before.position || database.ends_with(position, hash)));
     let database = match reused {
         Some(database) => Some(database),
         None => {
@@ -907,6 +906,29 @@ mod tests {
         let log = open(dir.path());
         assert!(log.report().database_rebuilt);
         assert_eq!(log.read_all(Position::START, 100).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn a_journal_that_ends_before_what_its_database_holds_is_refused_and_healed_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..10);
+        let kept = fs::metadata(newest(dir.path()).journal()).unwrap().len();
+        fill(&log, 10..20);
+        let head = log.head();
+        drop(log);
+        // No clean stop, and a cut that tears no frame: only the database knows better.
+        let path = newest(dir.path());
+        fs::remove_file(path.clean()).unwrap();
+        let journal = fs::read(path.journal()).unwrap();
+        fs::write(path.journal(), &journal[..usize::try_from(kept).unwrap()]).unwrap();
+        assert!(matches!(SledLog::open(data(dir.path()), TINY), Err(OpenError::Read(ReadError::Corrupt { .. }))));
+        assert!(!check(dir.path()).unwrap().ok());
+        let data = data(dir.path());
+        let report = crate::repair(&data, &data.lock().unwrap(), &crate::RepairOptions::default()).unwrap();
+        assert_eq!((report.mended.len(), report.remaining), (1, vec![]));
+        assert_eq!(fs::read(path.journal()).unwrap(), journal);
+        assert_eq!(open(dir.path()).head(), head);
     }
 
     #[test]

@@ -34,11 +34,13 @@ pub struct VerifyOptions {
     pub bytes_per_second: Option<u64>,
     /// Where copies of databases are made, one at a time; each is removed again.
     pub scratch: PathBuf,
+    /// Somebody writes to the directory: the newest database is not looked at.
+    pub in_use: bool,
 }
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        Self { databases: true, bytes_per_second: None, scratch: std::env::temp_dir() }
+        Self { databases: true, bytes_per_second: None, scratch: std::env::temp_dir(), in_use: false }
     }
 }
 
@@ -320,6 +322,13 @@ impl VolumeCheck<'_> {
     ) {
         let number = self.path.number;
         if !sealed && !clean {
+            if self.newest && !self.options.in_use && self.database_has_more(walked) {
+                let position = walked.walk.reached().0.next();
+                let reason = "the journal ends before a block that the database still has".into();
+                let error = ReadError::Corrupt { volume: number, position, reason };
+                report.findings.push(Finding::journal(number, &error));
+                return;
+            }
             let why =
                 if self.newest { "the last stop was not a clean one, or somebody writes" } else { "it is not sealed" };
             report
@@ -336,6 +345,20 @@ impl VolumeCheck<'_> {
             Ok(Some(problem)) => report.findings.push(Finding::of(Part::Database, number, problem)),
             Err(NotCompared(why)) => report.unchecked.push(format!("the database of volume {number}: {why}")),
         }
+    }
+}
+
+impl VolumeCheck<'_> {
+    /// True when the database of a volume that was not closed cleanly holds what its journal has lost.
+    fn database_has_more(&self, walked: &Walked) -> bool {
+        let (position, hash) = walked.walk.reached();
+        let looked = || -> io::Result<bool> {
+            let copy = Scratch::new(&self.options.scratch)?;
+            files::copy_tree(&self.path.sled(), copy.path(), &mut |_| {})?;
+            let database = Database::open_at(copy.path(), self.path.number);
+            Ok(database.is_ok_and(|database| database.continuing(position.next(), hash).is_some()))
+        };
+        looked().unwrap_or(false)
     }
 }
 

@@ -52,6 +52,7 @@ pub fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
         databases: !args.quick,
         bytes_per_second: rate.map(|mib| mib * 1024 * 1024),
         scratch: args.scratch.clone().unwrap_or_else(std::env::temp_dir),
+        in_use: serving,
     };
     let state = args.state.as_deref().map(read_state).transpose()?.flatten();
     let resumed = state.as_ref().map(|state| state.volumes).filter(|volumes| *volumes > 0);
@@ -168,13 +169,16 @@ pub struct RepairArgs {
     /// Take what neither copy has from this backup
     #[arg(long, value_name = "DIR")]
     backup: Option<PathBuf>,
+    /// Where databases are copied to be looked at, one at a time; the system's temporary directory when absent
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
 }
 
 /// Heals whichever copy is wrong from the other one.
 pub fn repair(global: &Global, args: &RepairArgs) -> anyhow::Result<()> {
     let (data, marker) = open_for_repair(&global.data, args.dry_run)?;
     let lock = data.lock()?;
-    let options = RepairOptions { backup: args.backup.clone(), dry_run: args.dry_run, scratch: None };
+    let options = RepairOptions { backup: args.backup.clone(), dry_run: args.dry_run, scratch: args.scratch.clone() };
     let spinner = bar(0, "repairing");
     let mut report = repair_data(&data, &lock, &options)?;
     spinner.finish_and_clear();
@@ -252,7 +256,15 @@ pub fn backup(global: &Global, args: &BackupArgs) -> anyhow::Result<()> {
         "kept_volumes": report.kept_volumes,
         "seconds": started.elapsed().as_secs_f64(),
     });
-    tell_backup(global, &report.manifest, more, &done)
+    tell_backup(global, &report.manifest, more, &done)?;
+    if let Some(missing) = report.manifest.missing_texts.first() {
+        let count = report.manifest.missing_texts.len();
+        bail!(
+            "the backup is complete but for {count} stored texts that are damaged or missing here, the first is {missing}. \
+             See `docket verify`"
+        );
+    }
+    Ok(())
 }
 
 fn same_directory(one: &Path, other: &Path) -> bool {
