@@ -24,7 +24,7 @@ use crate::{
     journal::{JOURNAL_FORMAT, JournalHeader, frame, sound_frames},
     log::{Head, ReadError},
     seal::{Seal, prove_database, seal_is, write_seal},
-    verify::{Scratch, compare},
+    verify::{NotCompared, Scratch, compare, copy_database, has_more},
     volume::{BlockWalk, CleanStop, VolumePath},
 };
 
@@ -81,8 +81,7 @@ pub fn open_for_repair(root: &Path, dry_run: bool) -> Result<(DataDir, Option<St
         let kept = root.join("damaged");
         let io = |source| DataDirError::Io { path: marker.clone(), source };
         files::create_dir(&kept).map_err(io)?;
-        let free = (1..).map(|n| kept.join(format!("docket.json-{n}"))).find(|target| !target.exists());
-        free.map_or(Ok(()), |target| files::keep_aside(&marker, &target)).map_err(io)?;
+        files::keep_aside(&marker, &free_place(&kept, "docket.json")).map_err(io)?;
     }
     DataDir::write_marker(root, &log_id)?;
     Ok((DataDir::open(root)?, Some(problem)))
@@ -173,10 +172,7 @@ impl Repair<'_> {
             let database = if path.sled().exists() {
                 match compare(path, &walked.index, next.is_some(), &self.scratch, &mut Throttle::new(None)) {
                     Ok(difference) => difference,
-                    Err(not_compared) => {
-                        self.report.remaining.push(Finding::of(Part::Database, number, not_compared.0));
-                        None
-                    }
+                    Err(not_compared) => self.not_looked_at(number, not_compared),
                 }
             } else {
                 Some("the database is missing".to_owned())
@@ -235,23 +231,24 @@ impl Repair<'_> {
         }
         let io = |source| ReadError::Io { path: path.to_owned(), source };
         files::create_dir(&self.kept).map_err(io)?;
-        let free = (1..).map(|n| self.kept.join(format!("{name}-{n}"))).find(|target| !target.exists());
-        if let Some(target) = free {
-            if away {
-                fs::rename(path, target).map_err(io)?;
-                files::sync_dir(&self.kept).map_err(io)?;
-                path.parent().map_or(Ok(()), files::sync_dir).map_err(io)?;
-            } else {
-                files::keep_aside(path, &target).map_err(io)?;
-            }
+        let target = free_place(&self.kept, name);
+        if away {
+            fs::rename(path, target).map_err(io)?;
+            files::sync_dir(&self.kept).map_err(io)?;
+            path.parent().map_or(Ok(()), files::sync_dir).map_err(io)?;
+        } else {
+            files::keep_aside(path, &target).map_err(io)?;
         }
         self.report.kept = Some(self.kept.clone());
         Ok(())
     }
 
     fn database_has_more(&mut self, path: &VolumePath, reached: (Position, BlockHash)) -> bool {
-        self.copied_database(path)
-            .is_some_and(|(database, _copy)| database.continuing(reached.0.next(), reached.1).is_some())
+        path.sled().exists()
+            && match has_more(path, reached, &self.scratch, &mut Throttle::new(None)) {
+                Ok(more) => more,
+                Err(not_compared) => self.not_looked_at::<()>(path.number, not_compared).is_some(),
+            }
     }
 
     /// A copy of a volume's database, opened, when it can be.
@@ -259,23 +256,16 @@ impl Repair<'_> {
         if !path.sled().exists() {
             return None;
         }
-        let copied = Scratch::new(&self.scratch).and_then(|copy| {
-            files::copy_tree(&path.sled(), copy.path(), &mut |_| {})?;
-            Ok(copy)
-        });
-        match copied {
+        match copy_database(path, &self.scratch, &mut Throttle::new(None)) {
             Ok(copy) => Some((Database::open_at(copy.path(), path.number).ok()?, copy)),
-            Err(error) => {
-                let problem = format!(
-                    "volume {}: the database could not be copied to {} to be looked at: {error}. Name another directory \
-                     with --scratch",
-                    path.number,
-                    self.scratch.display()
-                );
-                self.report.remaining.push(Finding::of(Part::Database, path.number, problem));
-                None
-            }
+            Err(not_compared) => self.not_looked_at(path.number, not_compared),
         }
+    }
+
+    /// Notes that a database could not be looked at.
+    fn not_looked_at<T>(&mut self, volume: u64, NotCompared(why): NotCompared) -> Option<T> {
+        self.report.remaining.push(Finding::of(Part::Database, volume, format!("volume {volume}: {why}")));
+        None
     }
 
     /// Puts a volume's journal together again; true when it is (or would be) whole.
@@ -398,6 +388,18 @@ impl Repair<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// A path in `dir` that is not taken: the name with a number.
+fn free_place(dir: &Path, name: &str) -> PathBuf {
+    let mut n = 1;
+    loop {
+        let place = dir.join(format!("{name}-{n}"));
+        if !place.exists() {
+            return place;
+        }
+        n += 1;
     }
 }
 

@@ -223,13 +223,7 @@ impl Shared {
         }
         // Only a word to the next start: without it the volume is found out again.
         let _ = std::fs::write(path.suspect(), b"");
-        let before = Head { position: walk.start().0, hash: walk.start().1 };
-        let volume = Arc::new(LiveVolume {
-            path: path.clone(),
-            first: before.position,
-            database: RwLock::new(None),
-            index: RwLock::new(index),
-        });
+        let volume = Arc::new(live_volume(path.clone(), sealed.seal.first, None, index));
         let mut volumes = self.volumes.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = volumes.iter_mut().find(|volume| volume.first() == sealed.seal.first) {
             *place = Volume::Live(Arc::clone(&volume));
@@ -594,7 +588,7 @@ fn open_older(
         }
         Err(error) => {
             report.read_only = Some(format!("sealing volume {number} failed: {error}"));
-            Ok((Volume::Live(Arc::new(live_volume(path.clone(), before, None, index))), end))
+            Ok((Volume::Live(Arc::new(live_volume(path.clone(), before.position.next(), None, index))), end))
         }
     }
 }
@@ -614,8 +608,8 @@ fn continues(path: &VolumePath, walk: &BlockWalk, log_id: &str, before: Head) ->
     Ok(())
 }
 
-fn live_volume(path: VolumePath, before: Head, database: Option<Database>, index: Index) -> LiveVolume {
-    LiveVolume { first: before.position.next(), database: RwLock::new(database), index: RwLock::new(index), path }
+fn live_volume(path: VolumePath, first: Position, database: Option<Database>, index: Index) -> LiveVolume {
+    LiveVolume { first, database: RwLock::new(database), index: RwLock::new(index), path }
 }
 
 fn open_newest(
@@ -679,7 +673,7 @@ fn open_newest(
         files::remove_file(&path.clean()).map_err(write)?;
         files::sync_dir(&path.dir).map_err(write)?;
     }
-    Ok((journal, live_volume(path, before, database, index), Head { position, hash }))
+    Ok((journal, live_volume(path, before.position.next(), database, index), Head { position, hash }))
 }
 
 /// Makes the volume after `before`, durable before it takes anything.
@@ -697,7 +691,7 @@ pub fn new_volume(data: &DataDir, number: u64, before: Head) -> Result<(JournalW
     };
     let journal = JournalWriter::create(&path.journal(), &header).map_err(write)?;
     let database = Database::open(&path)?;
-    Ok((journal, live_volume(path, before, Some(database), Index::default())))
+    Ok((journal, live_volume(path, before.position.next(), Some(database), Index::default())))
 }
 
 /// Leaves the mark of a clean stop: the database is complete and on disk.

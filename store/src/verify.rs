@@ -322,12 +322,21 @@ impl VolumeCheck<'_> {
     ) {
         let number = self.path.number;
         if !sealed && !clean {
-            if self.newest && !self.options.in_use && self.database_has_more(walked) {
-                let position = walked.walk.reached().0.next();
-                let reason = "the journal ends before a block that the database still has".into();
-                let error = ReadError::Corrupt { volume: number, position, reason };
-                report.findings.push(Finding::journal(number, &error));
-                return;
+            if self.newest && !self.options.in_use && self.path.sled().exists() {
+                match has_more(self.path, walked.walk.reached(), &self.options.scratch, throttle) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        let position = walked.walk.reached().0.next();
+                        let reason = "the journal ends before a block that the database still has".into();
+                        let error = ReadError::Corrupt { volume: number, position, reason };
+                        report.findings.push(Finding::journal(number, &error));
+                        return;
+                    }
+                    Err(NotCompared(why)) => {
+                        report.unchecked.push(format!("the database of volume {number}: {why}"));
+                        return;
+                    }
+                }
             }
             let why =
                 if self.newest { "the last stop was not a clean one, or somebody writes" } else { "it is not sealed" };
@@ -348,22 +357,35 @@ impl VolumeCheck<'_> {
     }
 }
 
-impl VolumeCheck<'_> {
-    /// True when the database of a volume that was not closed cleanly holds what its journal has lost.
-    fn database_has_more(&self, walked: &Walked) -> bool {
-        let (position, hash) = walked.walk.reached();
-        let looked = || -> io::Result<bool> {
-            let copy = Scratch::new(&self.options.scratch)?;
-            files::copy_tree(&self.path.sled(), copy.path(), &mut |_| {})?;
-            let database = Database::open_at(copy.path(), self.path.number);
-            Ok(database.is_ok_and(|database| database.continuing(position.next(), hash).is_some()))
-        };
-        looked().unwrap_or(false)
-    }
-}
-
 /// Why a database could not be looked at, which says nothing about it.
 pub struct NotCompared(pub String);
+
+/// A copy of a volume's database to be looked at: sled writes where it opens.
+pub fn copy_database(path: &VolumePath, scratch: &Path, throttle: &mut Throttle) -> Result<Scratch, NotCompared> {
+    let copied = Scratch::new(scratch).and_then(|copy| {
+        files::copy_tree(&path.sled(), copy.path(), &mut |bytes| throttle.read(bytes))?;
+        Ok(copy)
+    });
+    copied.map_err(|error| {
+        NotCompared(format!(
+            "no copy to look at could be made in {}: {error}; name another with --scratch",
+            scratch.display()
+        ))
+    })
+}
+
+/// True when the database holds a block that continues where its journal ends: the journal has lost it. One that does not
+/// open, as after a power cut, says nothing. Looks at a copy.
+pub fn has_more(
+    path: &VolumePath,
+    (position, hash): (Position, BlockHash),
+    scratch: &Path,
+    throttle: &mut Throttle,
+) -> Result<bool, NotCompared> {
+    let copy = copy_database(path, scratch, throttle)?;
+    let database = Database::open_at(copy.path(), path.number);
+    Ok(database.is_ok_and(|database| database.continuing(position.next(), hash).is_some()))
+}
 
 /// The first difference between a database and its journal. Looks at a copy.
 pub fn compare(
@@ -373,11 +395,9 @@ pub fn compare(
     scratch: &Path,
     throttle: &mut Throttle,
 ) -> Result<Option<String>, NotCompared> {
-    let copy = Scratch::new(scratch).map_err(|error| NotCompared(format!("no copy could be made: {error}")))?;
-    let copied = files::copy_tree(&path.sled(), &copy.0, &mut |bytes| throttle.read(bytes));
-    copied.map_err(|error| NotCompared(format!("no copy could be made in {}: {error}", scratch.display())))?;
+    let copy = copy_database(path, scratch, throttle)?;
     let mut looked = || -> Result<Option<String>, ReadError> {
-        let database = Database::open_at(&copy.0, path.number)?;
+        let database = Database::open_at(copy.path(), path.number)?;
         if let Some(difference) = database.difference(path, |bytes| throttle.read(bytes))? {
             return Ok(Some(difference));
         }
