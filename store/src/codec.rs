@@ -242,6 +242,15 @@ fn write_u64(out: &mut Vec<u8>, value: u64) {
     let _ = rmp::encode::write_uint(out, value);
 }
 
+/// Positions begin at 1 and can be counted up to the block's end: bytes from elsewhere may say anything.
+fn in_range(first: Position, count: u32) -> Result<(), String> {
+    let end = first.get().checked_add(u64::from(count));
+    if first.is_start() || end.is_none() {
+        return Err(format!("{count} commits from position {first} cannot be"));
+    }
+    Ok(())
+}
+
 /// What stands before a block's commits: enough to walk the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockHead {
@@ -340,6 +349,7 @@ impl Block {
     /// Reads and checks a block: its count, and that its positions have no gaps.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         let block: Self = rmp_serde::from_slice(bytes).map_err(|error| format!("not a block: {error}"))?;
+        in_range(block.first, block.count)?;
         if block.commits.len() as u64 != u64::from(block.count) || block.commits.is_empty() {
             return Err(format!("it says {} commits and holds {}", block.count, block.commits.len()));
         }
@@ -426,6 +436,7 @@ impl BlockHead {
         rmp_serde::Deserializer::from_read_ref(bytes)
             .deserialize_map(HeadVisitor)
             .map_err(|error| format!("not a block: {error}"))
+            .and_then(|head| in_range(head.first, head.count).map(|()| head))
     }
 
     /// Position of its last commit.
@@ -522,6 +533,16 @@ mod tests {
         block.push(&sample(), Position::new(1), Position::START);
         block.count = 2;
         assert!(Block::decode(&block.finish(BlockHash::genesis("x"))).is_err());
+    }
+
+    #[test]
+    fn positions_that_cannot_be_are_refused() {
+        for first in [Position::START, Position::new(u64::MAX)] {
+            let mut block = BlockBuilder::new(first, first);
+            block.push(&sample(), first, Position::START);
+            let bytes = block.finish(BlockHash::genesis("x"));
+            assert!(BlockHead::decode(&bytes).is_err() && Block::decode(&bytes).is_err());
+        }
     }
 
     proptest::proptest! {

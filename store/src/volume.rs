@@ -164,6 +164,10 @@ impl BlockWalk {
         }
         let reader = JournalReader::open(&path.journal())?;
         let (next, hash) = (reader.header.first, reader.header.previous_block);
+        if next.is_start() {
+            let reason = "its journal says that it begins at position 0".into();
+            return Err(ReadError::Corrupt { volume: path.number, position: next, reason });
+        }
         if reader.header.volume != path.number {
             return Err(ReadError::Corrupt {
                 volume: path.number,
