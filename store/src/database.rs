@@ -50,7 +50,7 @@ impl Opening {
         let volume = self.volume;
         let failed = |reason: String| ReadError::Database { volume, reason };
         match self.opened.recv_timeout(OPEN_LIMIT) {
-            Ok(Ok((db, blocks))) => Ok(Database { volume, db, blocks }),
+            Ok(Ok((db, blocks))) => Ok(Database { volume, sled: Some(Sled { db, blocks }) }),
             Ok(Err(reason)) => Err(failed(reason)),
             Err(_) => Err(failed(format!("sled did not open it within {} seconds", OPEN_LIMIT.as_secs()))),
         }
@@ -61,8 +61,27 @@ impl Opening {
 #[derive(Debug)]
 pub struct Database {
     volume: u64,
+    /// Taken away when it is closed.
+    sled: Option<Sled>,
+}
+
+#[derive(Debug)]
+struct Sled {
     db: sled::Db,
     blocks: sled::Tree,
+}
+
+impl Drop for Database {
+    /// sled writes when it is closed, and panics when that fails, as on a full disk. What it could not write is in the journal.
+    fn drop(&mut self) {
+        let closing = self.sled.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(closing))).is_err() {
+            tracing::warn!(
+                volume = self.volume,
+                "sled gave up while closing the database: it is made again when it is needed"
+            );
+        }
+    }
 }
 
 impl Database {
@@ -93,9 +112,10 @@ impl Database {
     }
 
     /// Asks sled. A panic of it is an error here.
-    fn ask<T>(&self, question: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, ReadError> {
+    fn ask<T>(&self, question: impl FnOnce(&Sled) -> Result<T, sled::Error>) -> Result<T, ReadError> {
         let failed = |reason: String| ReadError::Database { volume: self.volume, reason };
-        match catch_unwind(AssertUnwindSafe(question)) {
+        let Some(sled) = &self.sled else { return Err(failed("it is closed".into())) };
+        match catch_unwind(AssertUnwindSafe(|| question(sled))) {
             Ok(answer) => answer.map_err(|error| failed(error.to_string())),
             Err(_) => Err(failed("sled gave up while reading or writing it".into())),
         }
@@ -107,12 +127,12 @@ impl Database {
 
     /// Stores a block's frame.
     pub fn put(&self, first: Position, frame: &[u8]) -> Result<(), ReadError> {
-        self.ask(|| self.blocks.insert(first.get().to_be_bytes(), frame)).map(drop)
+        self.ask(|sled| sled.blocks.insert(first.get().to_be_bytes(), frame)).map(drop)
     }
 
     /// The payload of the block that holds this position.
     pub fn payload(&self, position: Position) -> Result<Vec<u8>, ReadError> {
-        let found = self.ask(|| self.blocks.get_lt(position.next().get().to_be_bytes()))?;
+        let found = self.ask(|sled| sled.blocks.get_lt(position.next().get().to_be_bytes()))?;
         let (_, frame) = found.ok_or_else(|| self.corrupt(position, "the block is missing".into()))?;
         let payload = unframe(&frame).map_err(|reason| self.corrupt(position, reason))?;
         let head = BlockHead::decode(payload).map_err(|reason| self.corrupt(position, reason))?;
@@ -124,7 +144,7 @@ impl Database {
 
     /// The payload of the block that begins at this position, when it is sound and continues the chain after `before`.
     pub fn continuing(&self, first: Position, before: BlockHash) -> Option<Vec<u8>> {
-        let found = self.ask(|| self.blocks.get(first.get().to_be_bytes())).ok()??;
+        let found = self.ask(|sled| sled.blocks.get(first.get().to_be_bytes())).ok()??;
         let payload = unframe(&found).ok()?;
         let head = BlockHead::decode(payload).ok()?;
         (head.first == first && head.previous_block == before && Block::decode(payload).is_ok())
@@ -134,9 +154,9 @@ impl Database {
     /// The first difference from the journal, when there is one.
     pub fn difference(&self, path: &VolumePath, mut read: impl FnMut(u64)) -> Result<Option<String>, ReadError> {
         let mut walk = BlockWalk::open(path)?;
-        let mut stored = self.blocks.iter();
+        let mut stored = self.ask(|sled| Ok(sled.blocks.iter()))?;
         while let Some(block) = walk.next_block()? {
-            let same = match self.ask(|| stored.next().transpose())? {
+            let same = match self.ask(|_| stored.next().transpose())? {
                 Some((key, bytes)) => {
                     read(2 * bytes.len() as u64);
                     key == block.first.get().to_be_bytes() && unframe(&bytes) == Ok(&block.payload[..])
@@ -147,12 +167,12 @@ impl Database {
                 return Ok(Some(format!("the block at position {} is missing or another", block.first)));
             }
         }
-        Ok(self.ask(|| stored.next().transpose())?.map(|_| "it holds more than the journal".into()))
+        Ok(self.ask(|_| stored.next().transpose())?.map(|_| "it holds more than the journal".into()))
     }
 
     /// True when its last block is this one: enough after a clean stop.
     pub fn ends_with(&self, position: Position, hash: BlockHash) -> bool {
-        match self.ask(|| self.blocks.last()) {
+        match self.ask(|sled| sled.blocks.last()) {
             Ok(Some((_, bytes))) => unframe(&bytes).is_ok_and(|payload| {
                 BlockHash::of(payload) == hash && BlockHead::decode(payload).is_ok_and(|head| head.last() == position)
             }),
@@ -163,8 +183,8 @@ impl Database {
     /// Writes the index in one sorted run.
     pub fn put_index(&self, index: &Index) -> Result<(), ReadError> {
         for (name, pages) in index_pages(index) {
-            self.ask(|| {
-                let tree = self.db.open_tree(name)?;
+            self.ask(|sled| {
+                let tree = sled.db.open_tree(name)?;
                 tree.clear()?;
                 pages.into_iter().try_for_each(|(lower, page)| tree.insert(lower, page).map(drop))
             })?;
@@ -175,7 +195,7 @@ impl Database {
     /// True when its index is the one of its journal.
     pub fn has_index(&self, index: &Index) -> Result<bool, ReadError> {
         for (name, pages) in index_pages(index) {
-            let stored: Vec<_> = self.ask(|| self.db.open_tree(name)?.iter().collect())?;
+            let stored: Vec<_> = self.ask(|sled| sled.db.open_tree(name)?.iter().collect())?;
             if !stored
                 .iter()
                 .map(|(lower, page)| (&lower[..], &page[..]))
@@ -189,7 +209,7 @@ impl Database {
 
     fn look_up<const N: usize>(&self, tree: &str, name: &[u8; N]) -> Result<Option<Position>, ReadError> {
         let missing = || self.corrupt(Position::START, "its index is missing".into());
-        let page = self.ask(|| self.db.open_tree(tree)?.range(..=name.as_slice()).next_back().transpose())?;
+        let page = self.ask(|sled| sled.db.open_tree(tree)?.range(..=name.as_slice()).next_back().transpose())?;
         let (_, page) = page.ok_or_else(missing)?;
         pages::look_up(&page, name).map_err(|reason| self.corrupt(Position::START, reason))
     }
@@ -206,7 +226,7 @@ impl Database {
 
     /// Makes all of it durable: sled's own flush does not wait for the disk.
     pub fn sync(&self, path: &VolumePath) -> Result<(), ReadError> {
-        self.ask(|| self.db.flush())?;
+        self.ask(|sled| sled.db.flush())?;
         files::sync_tree(&path.sled()).map_err(|source| path.io(source))
     }
 }
