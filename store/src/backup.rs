@@ -514,6 +514,10 @@ impl Copying<'_> {
             }
             let known = self.before.as_ref().and_then(|before| before.volumes.get(volumes.len())).cloned();
             let volume = self.volume(path, &VolumePath::new(&target, number), at, data.log_id(), known, progress)?;
+            if volume.last == at.position {
+                // A volume that holds nothing yet may not outlive a power cut.
+                break;
+            }
             commits += volume.last.get() - at.position.get();
             at = Head { position: volume.last, hash: volume.hash };
             volumes.push(volume);
