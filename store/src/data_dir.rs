@@ -77,7 +77,17 @@ pub struct DataDir {
 /// The right to write to a data directory; given back when dropped, also by the kernel when the process dies.
 #[derive(Debug)]
 pub struct DataLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DataLock {
+    /// Closing alone would leave the lock to a child process that was being started at that moment: it has a copy of the
+    /// file until it becomes another program.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the lock of the data directory is given back only when its file is closed");
+        }
+    }
 }
 
 impl DataDir {
@@ -159,7 +169,7 @@ impl DataDir {
         }
         // Only for the message above; a full disk must not keep anybody from opening.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(DataLock { _file: file })
+        Ok(DataLock { file })
     }
 
     /// Id of the log.
@@ -210,6 +220,18 @@ fn is_empty(dir: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_is_given_back_is_free_even_while_a_starting_child_has_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open_or_create(&dir.path().join("d"), Ulid::nil()).unwrap();
+        let lock = data.lock().unwrap();
+        assert!(matches!(data.lock(), Err(DataDirError::Locked { .. })));
+        let of_the_child = lock.file.try_clone().unwrap();
+        drop(lock);
+        assert!(data.lock().is_ok());
+        drop(of_the_child);
+    }
 
     #[test]
     fn a_directory_of_somebody_else_is_refused() {
