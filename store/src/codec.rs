@@ -348,8 +348,9 @@ pub struct Block {
 impl Block {
     /// Reads and checks a block: its count, and that its positions have no gaps.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        // The head on its own first: whoever walks the chain by heads must meet the same blocks.
+        BlockHead::decode(bytes)?;
         let block: Self = rmp_serde::from_slice(bytes).map_err(|error| format!("not a block: {error}"))?;
-        in_range(block.first, block.count)?;
         if block.commits.len() as u64 != u64::from(block.count) || block.commits.is_empty() {
             return Err(format!("it says {} commits and holds {}", block.count, block.commits.len()));
         }
@@ -477,6 +478,18 @@ mod tests {
             correlation: CorrelationId::derived(at, &["golden"]),
         })
         .unwrap()
+    }
+
+    #[test]
+    fn a_block_is_sound_only_when_its_head_is() {
+        let mut block = BlockBuilder::new(Position::new(1), Position::new(1));
+        block.push(&sample(), Position::new(1), Position::START);
+        let bytes = block.finish(BlockHash::genesis("x"));
+        let group = bytes.windows(6).position(|name| name == b"\xa5group").unwrap() + 6;
+        let mut without_group = bytes.clone();
+        without_group[group] = 0xc0;
+        assert!(Block::decode(&bytes).is_ok());
+        assert!(BlockHead::decode(&without_group).is_err() && Block::decode(&without_group).is_err());
     }
 
     #[test]
