@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use crate::files;
@@ -32,6 +33,9 @@ pub enum DataDirError {
         /// What is wrong.
         reason: String,
     },
+    /// The marker is not what was written.
+    #[error("{0} is damaged (its check does not fit): run `docket repair`")]
+    DamagedMarker(PathBuf),
     /// It was made by a newer program.
     #[error("{path} has format {found}, this program knows up to {supported}: use a newer docket")]
     NewerFormat {
@@ -65,6 +69,24 @@ pub enum DataDirError {
 struct Marker {
     format: u32,
     log_id: String,
+    /// Tells a damaged file from one of a newer format; files of early versions have none.
+    #[serde(default)]
+    check: Option<String>,
+}
+
+impl Marker {
+    fn new(format: u32, log_id: &str) -> Self {
+        Self { format, log_id: log_id.to_owned(), check: Some(Self::check(format, log_id)) }
+    }
+
+    /// Every format keeps this rule.
+    fn check(format: u32, log_id: &str) -> String {
+        hex::encode(&Sha256::digest(format!("docket.json {format} {log_id}"))[..8])
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| *check != Self::check(self.format, &self.log_id))
+    }
 }
 
 /// A directory that holds a desk.
@@ -107,8 +129,13 @@ impl DataDir {
             }
             Err(source) => return Err(DataDirError::Io { path, source }),
         };
-        let marker: Marker =
-            serde_json::from_str(&text).map_err(|error| DataDirError::Marker { path, reason: error.to_string() })?;
+        let marker: Marker = match serde_json::from_str(&text) {
+            Ok(marker) => marker,
+            Err(error) => return Err(DataDirError::Marker { path, reason: error.to_string() }),
+        };
+        if marker.is_damaged() {
+            return Err(DataDirError::DamagedMarker(path));
+        }
         if marker.format > DATA_FORMAT {
             return Err(DataDirError::NewerFormat {
                 path: root.to_owned(),
@@ -142,7 +169,7 @@ impl DataDir {
     /// Marks a directory as the data directory of this log.
     pub(crate) fn write_marker(root: &Path, log_id: &str) -> Result<(), DataDirError> {
         let io = |source| DataDirError::Io { path: root.to_owned(), source };
-        let marker = Marker { format: DATA_FORMAT, log_id: log_id.to_owned() };
+        let marker = Marker::new(DATA_FORMAT, log_id);
         let text = serde_json::to_string_pretty(&marker).map_err(|error| io(error.into()))?;
         files::write_atomically(&root.join(MARKER), text.as_bytes()).map_err(io)
     }
@@ -256,6 +283,23 @@ mod tests {
         fs::write(dir.path().join(MARKER), marker).unwrap();
         assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::NewerFormat { found: 7, .. })));
         assert_eq!(fs::read_to_string(dir.path().join(MARKER)).unwrap(), marker);
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_marker_is_damage_and_not_a_newer_format_or_another_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("d");
+        let log_id = DataDir::open_or_create(&root, Ulid::nil()).unwrap().log_id().to_owned();
+        let whole = fs::read(root.join(MARKER)).unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(root.join(MARKER), bytes).unwrap();
+            match DataDir::open(&root) {
+                Ok(data) => assert_eq!(data.log_id(), log_id, "bit {bit}"),
+                Err(error) => assert!(!matches!(error, DataDirError::NewerFormat { .. }), "bit {bit}: {error}"),
+            }
+        }
     }
 
     #[test]
