@@ -6,8 +6,10 @@
 pub mod cli;
 pub mod clock;
 pub mod demo;
+pub mod desk_file;
 pub mod engine;
 pub mod graphql;
+mod holidays;
 pub mod http;
 pub mod import;
 mod toml_error;

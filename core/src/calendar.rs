@@ -2,20 +2,21 @@
 //!
 //! A calendar opens at civil times of its zone. Each opening becomes an interval of absolute time, so a window over a
 //! clock change is an hour longer or shorter, as it is for the people who work in it. A civil time that a clock change
-//! skips stands for the instant of the change; one that comes twice stands for its first coming.
+//! skips is read with the offset before the change, so that it lies as much after the change as it says; one that comes
+//! twice stands for its first coming. That is the rule of RFC 5545, section 3.3.5.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
 use jiff::{
     civil::{Date, DateTime, Time},
-    tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase},
+    tz::{TimeZone, TimeZoneDatabase},
 };
 
 use crate::{
-    desk::{CalendarDefinition, Hours, Span},
+    desk::{CalendarDefinition, Hours, Span, Target, YearlyRule},
     time::Timestamp,
 };
 
@@ -36,6 +37,25 @@ pub enum CalendarProblem {
     /// A holiday is not a date.
     #[error("holiday {0:?} is not a date: write it like 2026-12-25")]
     Holiday(String),
+    /// The day of an exception is not a date.
+    #[error("exception {0:?} is not a date: write it like 2026-12-24")]
+    Exception(String),
+    /// An exception without hours.
+    #[error("the exception on {0} has no hours: give some, or list the day under holidays")]
+    EmptyException(String),
+    /// Two exceptions for one day.
+    #[error("{0} has two exceptions: put its intervals into one")]
+    TwoExceptions(String),
+    /// Intervals of an exception cover the same time.
+    #[error("the hours {second} of the exception on {date} overlap {first}")]
+    ExceptionOverlap {
+        /// The day of the exception.
+        date: String,
+        /// The earlier interval, of that day or one beside it.
+        first: String,
+        /// The interval that starts before the earlier one ends.
+        second: String,
+    },
     /// Two intervals cover the same time.
     #[error("the hours {first} and {second} overlap, the latter on {day}")]
     Overlap {
@@ -60,6 +80,8 @@ pub struct Calendar {
     /// Monday first; each day's intervals in ascending order.
     week: [Vec<Hours>; 7],
     holidays: BTreeSet<Date>,
+    yearly: Vec<YearlyRule>,
+    exceptions: BTreeMap<Date, Vec<Hours>>,
     /// The windows of days that were asked for: they follow from the rest, and looking a zone's rules up for each of them
     /// anew took a quarter of a rebuild.
     known: Arc<[OnceLock<Days>]>,
@@ -67,7 +89,8 @@ pub struct Calendar {
 
 impl PartialEq for Calendar {
     fn eq(&self, other: &Self) -> bool {
-        (&self.zone, &self.week, &self.holidays) == (&other.zone, &other.week, &other.holidays)
+        (&self.zone, &self.week, &self.holidays, &self.yearly, &self.exceptions)
+            == (&other.zone, &other.week, &other.holidays, &other.yearly, &other.exceptions)
     }
 }
 
@@ -114,8 +137,97 @@ impl Calendar {
             day.sort();
         }
         check_week(&week)?;
+        let mut exceptions = BTreeMap::new();
+        for day in &definition.exceptions {
+            let date = day.date.parse::<Date>().map_err(|_| CalendarProblem::Exception(day.date.clone()))?;
+            if day.hours.is_empty() {
+                return Err(CalendarProblem::EmptyException(day.date.clone()));
+            }
+            let mut hours = day.hours.clone();
+            hours.sort();
+            if exceptions.insert(date, hours).is_some() {
+                return Err(CalendarProblem::TwoExceptions(day.date.clone()));
+            }
+        }
         let known = (0..CHUNKS).map(|_| OnceLock::new()).collect();
-        Ok(Self { zone, week, holidays, known })
+        let calendar = Self { zone, week, holidays, yearly: definition.yearly.clone(), exceptions, known };
+        calendar.check_exceptions()?;
+        Ok(calendar)
+    }
+
+    /// An exception's hours must not overlap each other, nor those of the day before or after.
+    fn check_exceptions(&self) -> Result<(), CalendarProblem> {
+        for &date in self.exceptions.keys() {
+            let days = [date.yesterday().ok(), Some(date), date.tomorrow().ok()];
+            let mut all = Vec::new();
+            for (offset, day) in (0_u32..).zip(days) {
+                for hours in day.iter().flat_map(|day| self.hours_on(*day)) {
+                    all.push((
+                        offset * 1440 + u32::from(hours.open_min),
+                        offset * 1440 + u32::from(hours.end_min()),
+                        hours,
+                    ));
+                }
+            }
+            for pair in all.windows(2) {
+                if pair[0].1 > pair[1].0 {
+                    let (first, second) = (pair[0].2.to_string(), pair[1].2.to_string());
+                    return Err(CalendarProblem::ExceptionOverlap { date: date.to_string(), first, second });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hours_on(&self, day: Date) -> &[Hours] {
+        if let Some(hours) = self.exceptions.get(&day) {
+            return hours;
+        }
+        if self.holidays.contains(&day) || self.yearly.iter().any(|rule| rule.holds_on(day)) {
+            return &[];
+        }
+        &self.week[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())]
+    }
+
+    /// The working time that a target which starts at `from` comes to; `None` when its end is not within ten years.
+    ///
+    /// - Working days: from the working day of `from` (the next one when nothing is open any more that day) to the same
+    ///   time of day so many working days later. A time at which that day is not open stands for the closing before it,
+    ///   or for the day's first opening.
+    /// - The end of the working day: to the last closing of that day, or of a later working day.
+    pub fn allowed(&self, from: Timestamp, target: Target) -> Option<Span> {
+        let (later, end_of_day) = match target {
+            Target::Working(span) => return Some(span),
+            Target::BusinessDays(days) => (days, false),
+            Target::EndOfDay(days) => (days, true),
+        };
+        let first = from.millis().div_euclid(DAY_MILLIS) - 2;
+        let mut working = (first..=first + HORIZON_DAYS)
+            .filter(|day| self.windows_of(*day).last().is_some_and(|last| last.close > from));
+        let start = working.next()?;
+        let end = if later == 0 { start } else { working.nth(usize::from(later) - 1)? };
+        let windows = self.windows_of(end);
+        let last = windows.last()?.close;
+        let due = if end_of_day {
+            last
+        } else {
+            let opening = self.windows_of(start).iter().find(|window| window.close > from)?.open;
+            let since_midnight = self.civil(from.max(opening)).duration_since(civil_midnight(start)?);
+            let same_time = civil_midnight(end)?.checked_add(since_midnight).ok()?;
+            let wanted = self.instant_of(same_time);
+            let closing_before = windows.iter().filter(|window| window.open <= wanted).next_back();
+            closing_before.map_or(windows.first()?.open, |window| wanted.min(window.close))
+        };
+        Some(Span::from_millis(self.elapsed_millis(from, due)))
+    }
+
+    /// The instant itself when the calendar is open then, else its next opening. `None` when that is not within ten years.
+    pub fn open_from(&self, at: Timestamp) -> Option<Timestamp> {
+        self.windows(at).next().map(|window| window.open.max(at))
+    }
+
+    fn civil(&self, at: Timestamp) -> DateTime {
+        self.zone.to_datetime(at.to_jiff())
     }
 
     /// Working milliseconds in `[from, to)`; 0 when `to` is not after `from`.
@@ -174,7 +286,7 @@ impl Calendar {
 
     fn days(&self, first: i64) -> Days {
         let (mut windows, mut starts) = (Vec::new(), vec![0]);
-        let mut date = Date::constant(1970, 1, 1).checked_add(jiff::Span::new().days(first)).ok();
+        let mut date = civil_midnight(first).map(DateTime::date);
         for _ in 0..CHUNK_DAYS {
             windows.extend(date.iter().flat_map(|date| self.windows_on(*date)));
             starts.push(windows.len());
@@ -184,11 +296,7 @@ impl Calendar {
     }
 
     fn windows_on(&self, day: Date) -> impl Iterator<Item = Window> {
-        let hours: &[Hours] = if self.holidays.contains(&day) {
-            &[]
-        } else {
-            &self.week[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())]
-        };
+        let hours = self.hours_on(day);
         hours.iter().map(move |hours| Window {
             open: self.instant(day, hours.open_min),
             close: self.instant(day, hours.end_min()),
@@ -200,21 +308,18 @@ impl Calendar {
         let day = if minutes >= 1440 { day.tomorrow().unwrap_or(day) } else { day };
         let minute = minutes % 1440;
         let time = Time::MIN.saturating_add(jiff::SignedDuration::from_mins(i64::from(minute)));
-        let civil = DateTime::from_parts(day, time);
-        let ambiguous = self.zone.to_ambiguous_timestamp(civil);
-        if let AmbiguousOffset::Gap { .. } = ambiguous.offset() {
-            // The clocks jump over this time: it stands for the jump itself, the last change up to the later reading.
-            let jump = ambiguous
-                .later()
-                .ok()
-                .and_then(|later| later.checked_add(jiff::SignedDuration::from_millis(1)).ok())
-                .and_then(|after| self.zone.preceding(after).next());
-            if let Some(jump) = jump {
-                return Timestamp::from_jiff(jump.timestamp());
-            }
-        }
-        ambiguous.compatible().map_or(Timestamp::MAX, Timestamp::from_jiff)
+        self.instant_of(DateTime::from_parts(day, time))
     }
+
+    fn instant_of(&self, civil: DateTime) -> Timestamp {
+        self.zone.to_ambiguous_timestamp(civil).compatible().map_or(Timestamp::MAX, Timestamp::from_jiff)
+    }
+}
+
+/// The midnight that starts a day counted from 1970-01-01.
+fn civil_midnight(day: i64) -> Option<DateTime> {
+    let date = Date::constant(1970, 1, 1).checked_add(jiff::Span::new().try_days(day).ok()?).ok()?;
+    Some(DateTime::from_parts(date, Time::midnight()))
 }
 
 fn check_week(week: &[Vec<Hours>; 7]) -> Result<(), CalendarProblem> {
@@ -245,14 +350,18 @@ fn check_week(week: &[Vec<Hours>; 7]) -> Result<(), CalendarProblem> {
 mod tests {
     use super::*;
     use crate::{
-        desk::WeekHours,
+        desk::{ExceptionalDay, WeekHours},
         ids::{CalendarKey, Key},
     };
 
     fn calendar(zone: &str, days: &[usize], hours: &[&str], holidays: &[&str]) -> Result<Calendar, CalendarProblem> {
+        Calendar::try_new(&definition(zone, days, hours, holidays))
+    }
+
+    fn definition(zone: &str, days: &[usize], hours: &[&str], holidays: &[&str]) -> CalendarDefinition {
         let hours: Vec<Hours> = hours.iter().map(|h| h.parse().unwrap()).collect();
         let day = |d: usize| if days.contains(&d) { hours.clone() } else { Vec::new() };
-        Calendar::try_new(&CalendarDefinition {
+        CalendarDefinition {
             key: CalendarKey::from(Key::from_name("c")),
             name: "c".into(),
             zone: zone.into(),
@@ -266,7 +375,10 @@ mod tests {
                 saturday: day(5),
                 sunday: day(6),
             },
-        })
+            valid_from: None,
+            yearly: vec![],
+            exceptions: vec![],
+        }
     }
 
     fn at(text: &str) -> Timestamp {
@@ -315,12 +427,83 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_the_clocks_skip_stands_for_the_jump() {
-        // 02:00 became 03:00 on 2016-03-27; half past two never came.
-        let odd = calendar("Europe/Berlin", ALL, &["02:15-02:45"], &[]).unwrap();
-        assert_eq!(odd.elapsed_millis(at("2016-03-26T12:00:00Z"), at("2016-03-27T12:00:00Z")), 0);
-        let from_gap = calendar("Europe/Berlin", ALL, &["02:30-04:00"], &[]).unwrap();
-        assert_eq!(from_gap.elapsed_millis(at("2016-03-26T12:00:00Z"), at("2016-03-27T12:00:00Z")), HOUR);
+    fn a_time_that_the_clocks_skip_is_read_with_the_offset_before() {
+        // 02:00 became 03:00 on 2016-03-27: half past two is half past three, and a night that began at 02:30 is short.
+        let berlin = |hours: &str| {
+            let calendar = calendar("Europe/Berlin", ALL, &[hours], &[]).unwrap();
+            calendar.elapsed_millis(at("2016-03-26T12:00:00Z"), at("2016-03-27T12:00:00Z"))
+        };
+        assert_eq!(berlin("02:15-02:45"), HOUR / 2);
+        assert_eq!(berlin("02:30-04:00"), HOUR / 2);
+        assert_eq!(berlin("01:00-02:30"), HOUR * 3 / 2);
+        // An end that the clocks skip may come after an opening that they do not: nothing is counted twice.
+        let touching = calendar("Europe/Berlin", ALL, &["01:00-02:30", "03:00-05:00"], &[]).unwrap();
+        assert_eq!(touching.elapsed_millis(at("2016-03-26T12:00:00Z"), at("2016-03-27T12:00:00Z")), HOUR * 3);
+    }
+
+    #[test]
+    fn a_short_day_a_worked_saturday_and_a_yearly_holiday_are_what_their_date_says() {
+        let mut definition = definition("Europe/London", WEEKDAYS, &["09:00-17:30"], &["2026-12-24"]);
+        definition.yearly = vec!["12-25".parse().unwrap(), "easter+1".parse().unwrap()];
+        let day = |date: &str, hours: &[&str]| ExceptionalDay {
+            date: date.into(),
+            hours: hours.iter().map(|hours| hours.parse().unwrap()).collect(),
+        };
+        definition.exceptions = vec![day("2026-12-24", &["09:00-12:00"]), day("2026-12-19", &["10:00-14:00"])];
+        let london = Calendar::try_new(&definition).unwrap();
+        let hours = |date: &str| {
+            let from = at(&format!("{date}T00:00:00Z"));
+            london.elapsed_millis(from, from.plus_millis(24 * HOUR)) as f64 / HOUR as f64
+        };
+        assert_eq!(hours("2026-12-23"), 8.5);
+        assert_eq!(hours("2026-12-24"), 3.0, "an exception stands above a holiday");
+        assert_eq!(hours("2026-12-19"), 4.0, "a Saturday");
+        assert_eq!((hours("2026-12-25"), hours("2029-12-25"), hours("2026-04-06")), (0.0, 0.0, 0.0));
+        definition.exceptions = vec![day("2026-12-24", &[])];
+        assert!(matches!(Calendar::try_new(&definition), Err(CalendarProblem::EmptyException(_))));
+        definition.exceptions = vec![day("2026-12-24", &["09:00-12:00"]), day("2026-12-24", &["13:00-14:00"])];
+        assert!(matches!(Calendar::try_new(&definition), Err(CalendarProblem::TwoExceptions(_))));
+        definition.exceptions = vec![day("2026-12-22", &["20:00-10:00"])];
+        assert!(matches!(Calendar::try_new(&definition), Err(CalendarProblem::ExceptionOverlap { .. })));
+        definition.exceptions = vec![day("24 December", &["09:00-12:00"])];
+        assert!(matches!(Calendar::try_new(&definition), Err(CalendarProblem::Exception(_))));
+    }
+
+    #[test]
+    fn a_target_in_working_days_ends_at_the_same_time_of_day_or_at_closing_time() {
+        let london =
+            calendar("Europe/London", WEEKDAYS, &["09:00-12:00", "13:00-17:30"], &["2026-12-25", "2026-12-28"])
+                .unwrap();
+        let due = |from: &str, target: &str| {
+            let from = at(from);
+            london.due(from, london.allowed(from, target.parse().unwrap()).unwrap()).unwrap()
+        };
+        // Thursday noon over a holiday, a weekend and another holiday.
+        assert_eq!(due("2026-12-24T11:00:00Z", "1bd"), at("2026-12-29T11:00:00Z"));
+        assert_eq!(due("2026-12-24T11:00:00Z", "2bd"), at("2026-12-30T11:00:00Z"));
+        assert_eq!(due("2026-12-24T11:00:00Z", "eod"), at("2026-12-24T17:30:00Z"));
+        assert_eq!(due("2026-12-24T11:00:00Z", "eod+1"), at("2026-12-29T17:30:00Z"));
+        // After hours counts as the next opening.
+        assert_eq!(due("2026-12-24T17:30:00Z", "eod"), at("2026-12-29T17:30:00Z"));
+        // Nine o'clock of the day after is the closing before: a deadline is never at an opening.
+        assert_eq!(due("2026-12-24T20:00:00Z", "1bd"), at("2026-12-29T17:30:00Z"));
+        // The day that the clocks change: the same time of day, not the same count of hours.
+        assert_eq!(due("2026-03-27T15:00:00Z", "1bd"), at("2026-03-30T14:00:00Z"));
+    }
+
+    #[test]
+    fn a_time_of_day_at_which_the_later_day_is_closed_stands_for_the_closing_before() {
+        let mut definition = definition("Europe/London", WEEKDAYS, &["09:00-17:30"], &[]);
+        definition.hours.friday = vec!["09:00-12:00".parse().unwrap()];
+        let london = Calendar::try_new(&definition).unwrap();
+        let from = at("2026-01-08T15:00:00Z");
+        let allowed = london.allowed(from, "1bd".parse().unwrap()).unwrap();
+        assert_eq!(london.due(from, allowed), Some(at("2026-01-09T12:00:00Z")));
+        // A night shift: two in the morning belongs to the evening before.
+        let night = calendar("Europe/Berlin", ALL, &["22:00-06:00"], &[]).unwrap();
+        let from = at("2026-01-08T01:00:00Z");
+        let allowed = night.allowed(from, "1bd".parse().unwrap()).unwrap();
+        assert_eq!(night.due(from, allowed), Some(at("2026-01-09T01:00:00Z")));
     }
 
     #[test]

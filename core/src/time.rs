@@ -94,6 +94,28 @@ impl fmt::Debug for Timestamp {
     }
 }
 
+/// An instant that people write: RFC 3339, for `#[serde(with = "...")]` on an `Option<Timestamp>`.
+pub(crate) mod rfc3339 {
+    use serde::{Deserializer, Serializer, de::Error as _};
+
+    use super::Timestamp;
+    use crate::ids::Text;
+
+    /// Writes it as text.
+    pub(crate) fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => serializer.collect_str(at),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads it from text.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        let text: Text<'de> = serde::Deserialize::deserialize(deserializer)?;
+        Timestamp::parse(&text.0).map(Some).map_err(D::Error::custom)
+    }
+}
+
 /// A text is not an instant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an instant: write it like 2026-11-22T09:00:00Z, between the years 1900 and 2200")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use docket_core::{
-    desk::Desk,
+    desk::{Desk, DeskEvent},
     event::{Commit, DatedEvent, Event},
     ids::Position,
 };
@@ -22,6 +22,17 @@ impl DeskView {
     /// The present desk with every version of its policies and calendars.
     pub const fn desk(&self) -> &Arc<Desk> {
         &self.desk
+    }
+
+    /// True when the commit changes a calendar in which people are told of deadlines.
+    pub(crate) fn told_otherwise_by(&self, commit: &Commit) -> bool {
+        commit.events.iter().any(|event| match &event.event {
+            Event::Desk(event) => match &**event {
+                DeskEvent::CalendarDefined(e) => self.desk.tells_in(&e.calendar.key),
+                _ => false,
+            },
+            Event::Ticket(_) | Event::Customer(_) | Event::Access(_) | Event::Unknown { .. } => false,
+        })
     }
 
     fn add(&mut self, position: Position, event: &DatedEvent) {

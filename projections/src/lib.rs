@@ -13,6 +13,7 @@ mod driver;
 mod names;
 mod people;
 mod projection;
+mod reapply;
 mod rebuild;
 mod report;
 mod set;
@@ -20,12 +21,14 @@ pub mod snapshot;
 mod tickets;
 mod timers;
 mod views;
+mod what_if;
 
 pub use desk::DeskView;
 pub use driver::{LiveViews, ViewError};
 pub use names::Names;
 pub use people::{CustomerRow, PeopleView, TokenRow};
 pub use projection::Projection;
+pub use reapply::Reapplication;
 pub use rebuild::{Progress, rebuild};
 pub use report::{
     Backlog, Count, DurationStats, Fact, FactKind, GroupReport, GroupedReport, Report, ReportPeriod, ReportView,
@@ -37,3 +40,4 @@ pub use tickets::{
 };
 pub use timers::{TimerEntry, TimersView};
 pub use views::Views;
+pub use what_if::{Comparison, Compliance, Tally, WhatIf};

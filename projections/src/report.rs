@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use docket_core::{
     ids::{PolicyKey, TrackKey},
-    sla::ClockState,
+    sla::{Clock, ClockState},
     ticket::{Channel, Priority, SlaMetric, TicketEvent},
     time::Timestamp,
 };
@@ -94,6 +94,8 @@ impl ReportView {
             | TicketEvent::TagAdded(_)
             | TicketEvent::TagRemoved(_)
             | TicketEvent::FieldChanged(_)
+            | TicketEvent::FollowerAdded(_)
+            | TicketEvent::FollowerRemoved(_)
             | TicketEvent::Escalated(_)
             | TicketEvent::SlaApplied(_)
             | TicketEvent::SlaWarned(_)
@@ -216,7 +218,7 @@ pub struct ReportPeriod {
 }
 
 impl ReportPeriod {
-    fn holds(&self, at: Timestamp) -> bool {
+    pub(crate) fn holds(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to)
     }
 }
@@ -316,31 +318,28 @@ fn sla(period: ReportPeriod, now: Option<Timestamp>, tickets: &TicketsView) -> V
     let mut by_policy: BTreeMap<(TrackKey, PolicyKey, SlaMetric), SlaReport> = BTreeMap::new();
     for row in tickets.rows() {
         for clock in &row.clocks.clocks {
-            let pin = row.clocks.pins.iter().find(|pin| pin.track == clock.track);
-            let Some(policy) = pin.and_then(|pin| pin.policy.clone()) else { continue };
-            // A clock belongs to the period in which it ended; one that has not, in which it started.
-            let at = match clock.state {
-                ClockState::Fulfilled(at) | ClockState::Cancelled(at) => at,
-                ClockState::Running(_) | ClockState::Paused(_) => clock.activated_at,
-            };
-            if !period.holds(at) {
+            if !period.holds(counts_at(clock)) {
                 continue;
             }
-            let key = (clock.track.clone(), policy.clone(), clock.metric);
+            let key = (clock.track.clone(), clock.policy.clone(), clock.metric);
             let report = by_policy.entry(key).or_insert_with(|| SlaReport {
                 track: clock.track.clone(),
-                policy,
+                policy: clock.policy.clone(),
                 metric: clock.metric,
                 met: 0,
                 missed: 0,
                 active: 0,
                 overdue: 0,
                 cancelled: 0,
+                cancelled_late: 0,
             });
             match (clock.met(), clock.state) {
                 (Some(true), _) => report.met += 1,
                 (Some(false), _) => report.missed += 1,
-                (None, ClockState::Cancelled(_)) => report.cancelled += 1,
+                (None, ClockState::Cancelled(at)) => {
+                    report.cancelled += 1;
+                    report.cancelled_late += u64::from(clock.breached_at(at).is_some());
+                }
                 (None, ClockState::Running(_) | ClockState::Paused(_) | ClockState::Fulfilled(_)) => {
                     report.active += 1;
                     let overdue = clock.due_at.zip(now).is_some_and(|(due, now)| due < now);
@@ -350,6 +349,11 @@ fn sla(period: ReportPeriod, now: Option<Timestamp>, tickets: &TicketsView) -> V
         }
     }
     by_policy.into_values().collect()
+}
+
+/// The instant by which a clock belongs to a period: that of its end, or of its start while it has not ended.
+pub(crate) fn counts_at(clock: &Clock) -> Timestamp {
+    clock.ended_at().unwrap_or(clock.activated_at)
 }
 
 /// A report.
@@ -495,6 +499,8 @@ pub struct SlaReport {
     pub overdue: u64,
     /// Clocks that were cancelled, for example because the ticket was closed without a resolution.
     pub cancelled: u64,
+    /// Of these, the ones that were past their deadline when they were cancelled.
+    pub cancelled_late: u64,
 }
 
 #[cfg(test)]

@@ -54,7 +54,12 @@ impl TimersView {
         self.earliest.is_empty()
     }
 
-    /// All timers that are due at or before an instant, of the first `tickets` tickets that have one, in order of their
+    /// Numbers of the tickets that have timers.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        self.earliest.iter().map(|(_, number)| *number).collect()
+    }
+
+    /// The earliest timer of each of the first `tickets` tickets that have one at or before an instant, in order of their
     /// instants.
     pub fn due(&self, until: Timestamp, tickets: usize, rows: &TicketsView, desk: &Desk) -> Vec<TimerEntry> {
         let mut entries: Vec<TimerEntry> = self
@@ -63,7 +68,7 @@ impl TimersView {
             .take_while(|(at, _)| *at <= until)
             .take(tickets)
             .filter_map(|(_, number)| rows.by_number(*number))
-            .flat_map(|row| timers_of(row, desk))
+            .filter_map(|row| timers_of(row, desk).into_iter().next())
             .filter(|entry| entry.at <= until)
             .collect();
         entries.sort();

@@ -1,6 +1,7 @@
 //! All views at one position.
 
 use docket_core::{
+    desk::{Change, Desk},
     event::{Commit, Event},
     ids::{CommitId, Position, StreamId},
     ticket::ExternalReference,
@@ -14,6 +15,7 @@ use crate::{
     desk::DeskView,
     people::PeopleView,
     projection::Projection,
+    reapply::Reapplication,
     report::{Report, ReportPeriod, ReportView},
     tickets::{QueueCounters, TicketRow, TicketsView},
     timers::{TimerEntry, TimersView},
@@ -83,9 +85,18 @@ impl Views {
         self.report.report(period, backlog_at, &self.tickets)
     }
 
-    /// What is due at or before an instant, of at most so many tickets.
+    /// What is due first of each of at most so many tickets, at or before an instant.
     pub fn due(&self, until: Timestamp, tickets: usize) -> Vec<TimerEntry> {
         self.timers.due(until, tickets, &self.tickets, self.desk.desk())
+    }
+
+    /// What changes of the desk would do to open tickets if policies were applied anew after them.
+    pub fn effect_of(&self, changes: &[Change], now: Timestamp) -> Reapplication {
+        let mut desk = Desk::clone(self.desk.desk());
+        for change in changes {
+            desk.evolve(&change.event, self.position.next());
+        }
+        self.reapplication(&desk, now)
     }
 
     /// What a queue holds.
@@ -134,6 +145,11 @@ impl Projection for Views {
     fn apply(&mut self, commit: &Commit) {
         self.desk.apply(commit);
         self.people.apply(commit);
+        if self.desk.told_otherwise_by(commit) {
+            for moved in self.tickets.retime(self.timers.numbers().into_iter(), self.desk.desk()) {
+                self.timers.moved(moved.number, moved.timer_from, moved.timer_to);
+            }
+        }
         for event in &commit.events {
             match (&event.event, commit.stream) {
                 (Event::Ticket(ticket_event), StreamId::Ticket(id)) => {

@@ -1,4 +1,4 @@
-//! `docket apply` and `docket desk`.
+//! `docket apply`, `docket desk` and `docket reapply`.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use docket_core::desk::DeskConfig;
-use docket_projections::Views;
+use docket_projections::{Reapplication, Views};
 use docket_store::{DataDir, DataDirError};
 use serde_json::json;
 
@@ -18,9 +18,9 @@ use super::{
     print as line, print_json,
 };
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
+    desk_file,
     engine::{Applied, Principal},
-    toml_error::one_line,
 };
 
 /// Arguments of `docket apply`.
@@ -34,9 +34,10 @@ pub struct ApplyArgs {
 }
 
 /// Reads a desk file.
-fn read(file: &PathBuf) -> anyhow::Result<DeskConfig> {
+pub fn read(file: &Path) -> anyhow::Result<DeskConfig> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}, {}", file.display(), one_line(&text, &error)))
+    desk_file::parse(&text, Some(file.parent().unwrap_or(Path::new("."))))
+        .map_err(|problem| anyhow::anyhow!("{}, {problem}", file.display()))
 }
 
 /// Makes the desk as a file says.
@@ -50,12 +51,13 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
             }
             bail!("{} has {} problems; nothing was changed", args.file.display(), problems.len())
         }
-        Applied::Changes(changes, position) => {
+        Applied::Changes { changes, position, effect } => {
             if global.json {
                 return print_json(&json!({
                     "dry_run": args.dry_run,
                     "changes": changes,
                     "position": position,
+                    "reapplying_would": effect_json(&effect)?,
                 }));
             }
             for change in &changes {
@@ -65,9 +67,79 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
                 (0, _) => "the desk is as the file says".to_owned(),
                 (n, true) => format!("{n} changes; nothing was written (--dry-run)"),
                 (n, false) => format!("{n} changes, written at position {position}"),
-            })
+            })?;
+            if effect.tickets.is_empty() {
+                return Ok(());
+            }
+            line(format!(
+                "open tickets keep what they were promised; `docket reapply` would move them: {}",
+                told(&effect)
+            ))
         }
     }
+}
+
+/// Arguments of `docket reapply`.
+#[derive(Args)]
+pub struct ReapplyArgs {
+    /// Only show what it would do
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Applies the present versions of policies and calendars to open tickets.
+pub fn reapply(global: &Global, args: &ReapplyArgs) -> anyhow::Result<()> {
+    let (effect, position) = if args.dry_run {
+        let views = views_read_only(&DataDir::open(&global.data)?)?;
+        (views.reapplication(views.desk().desk(), SystemClock.now()), views.position())
+    } else {
+        DataDir::open(&global.data)?;
+        let mut opened = Opened::writable(&global.data)?;
+        let engine = opened.engine(Arc::new(SystemClock))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let done = runtime.block_on(engine.reapply_policies(&Principal::local(), false));
+        opened.save(&engine.views());
+        opened.log.close();
+        done?
+    };
+    if global.json {
+        return print_json(&json!({
+            "dry_run": args.dry_run,
+            "effect": effect_json(&effect)?,
+            "position": position,
+        }));
+    }
+    line(format!("{}{}", told(&effect), if args.dry_run { "; nothing was written (--dry-run)" } else { "" }))
+}
+
+/// What applying anew does, in words.
+fn told(effect: &Reapplication) -> String {
+    let Reapplication { open, tickets, earlier, later, unmoved, shift, newly_overdue, no_longer_overdue } = effect;
+    if tickets.is_empty() {
+        return format!("all {open} open tickets have the present policies");
+    }
+    let by = match (shift.min_s, shift.median_s, shift.max_s) {
+        (Some(min), Some(median), Some(max)) => {
+            format!(" by {} to {}, half of them by {} or less", hours(min), hours(max), hours(median))
+        }
+        _ => String::new(),
+    };
+    format!(
+        "{} of {open} open tickets: {earlier} due earlier, {later} later, {unmoved} at the same instant{by}; {newly_overdue} \
+         become overdue, {no_longer_overdue} cease to be",
+        tickets.len()
+    )
+}
+
+fn hours(seconds: f64) -> String {
+    // Far below 2^63.
+    docket_core::desk::Span::from_millis((seconds * 1000.0) as i64).to_string()
+}
+
+fn effect_json(effect: &Reapplication) -> anyhow::Result<serde_json::Value> {
+    let mut value = serde_json::to_value(effect)?;
+    value["affected"] = json!(effect.tickets.len());
+    Ok(value)
 }
 
 /// What would change: reads alone, also beside a server, and where nothing is yet.
@@ -80,11 +152,12 @@ fn compare(dir: &Path, mut config: DeskConfig) -> anyhow::Result<Applied> {
     config.number_policies();
     config.fill_from(desk);
     let problems = config.problems(desk);
-    Ok(if problems.is_empty() {
-        Applied::Changes(config.changes_from(desk), views.position())
-    } else {
-        Applied::Problems(problems)
-    })
+    if !problems.is_empty() {
+        return Ok(Applied::Problems(problems));
+    }
+    let changes = config.changes_from(desk);
+    let effect = views.effect_of(&changes, SystemClock.now());
+    Ok(Applied::Changes { changes, position: views.position(), effect })
 }
 
 fn write(dir: &Path, config: DeskConfig) -> anyhow::Result<Applied> {

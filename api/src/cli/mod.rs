@@ -6,6 +6,7 @@ mod history;
 mod import;
 mod open;
 mod serve;
+mod sla;
 mod token;
 mod upkeep;
 
@@ -49,6 +50,11 @@ enum Command {
     /// Print the present desk as a desk file
     #[command(after_help = "Example: docket desk > desk.toml")]
     Desk,
+    /// Apply the present versions of SLA policies and calendars to open tickets
+    #[command(
+        after_help = "Example: docket reapply --dry-run\n\nAn edited policy is for new tickets; open ones keep the version that they were promised until this command. Done ones\nnever move. Stop the server first, or use the mutation slaReapply."
+    )]
+    Reapply(desk::ReapplyArgs),
     /// Turn another help desk's CSV history into events
     #[command(
         after_help = "Example: docket import --mapping examples/mappings/servicenow-incidents.toml incidents.csv.gz\nImporting again adds nothing; an interrupted import is run again."
@@ -64,6 +70,15 @@ enum Command {
         after_help = "Example: docket report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n\nPeriods are half-open over the instants at which things happened. Resolution times run from the opening; the last one in\nthe period counts. The median is the mean of the middle two when the count is even, p90 is the nearest rank. The backlog\nat an instant are the tickets opened and not closed then. Groups are credited as the ticket was at the time. Service levels\ncount clocks that ended in the period; active ones past their deadline are shown as overdue, and are not missed yet."
     )]
     Report(history::ReportArgs),
+    /// Derive every deadline of a ticket: versions, pauses, and each stretch of working time
+    #[command(after_help = "Example: docket explain 42\n         docket explain INC0000047 --json")]
+    Explain(sla::ExplainArgs),
+    /// Count what service levels would have come to under other policies or calendars
+    #[command(
+        name = "whatif",
+        after_help = "Example: docket desk > desk.toml   (edit its policies)\n         docket whatif --policy desk.toml --from 2026-07-01T00:00:00Z --to 2026-10-01T00:00:00Z\n\nThe whole log is folded once more with these in place of every version of the same keys, and counted beside what was. A\nclock belongs to the period in which it ended; one that has not, in which it started. Nothing is written or sent."
+    )]
+    WhatIf(sla::WhatIfArgs),
     /// Check everything that is stored; exit code 0 only when all of it is sound
     #[command(
         after_help = "Example: docket verify\n         docket verify --state verify.state --rate 20\n\nWalks the hash chain of the journals, compares seals and databases with them and stored texts with their names. Changes\nnothing and takes no lock, so it works beside a running server."
@@ -103,6 +118,9 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(global, &args),
         Command::Apply(args) => desk::apply(global, &args),
         Command::Desk => desk::print(global),
+        Command::Reapply(args) => desk::reapply(global, &args),
+        Command::Explain(args) => sla::explain(global, &args),
+        Command::WhatIf(args) => sla::what_if(global, &args),
         Command::Import(args) => import::import(global, &args),
         Command::Replay(args) => history::replay(global, &args),
         Command::Report(args) => history::report(global, &args),

@@ -2,6 +2,7 @@
 
 mod access;
 mod error;
+mod service_levels;
 mod timers;
 
 use std::{
@@ -21,9 +22,10 @@ use docket_core::{
     ticket::{Context, ExternalReference, Opening, Ticket, TicketCommand, TicketEvent, decide},
     time::Timestamp,
 };
-use docket_projections::{LiveViews, Views};
+use docket_projections::{LiveViews, Reapplication, Views};
 use docket_store::{Append, ContentStore, EventLog, Expected, Follower, ReadError};
 pub use error::EngineError;
+pub use service_levels::{explanations, supposed};
 use tokio::sync::watch;
 use ulid::Ulid;
 
@@ -44,6 +46,8 @@ pub struct Engine {
     content: ContentStore,
     clock: Arc<dyn Clock>,
     tickets: Mutex<HashMap<TicketId, Loaded>>,
+    /// One question of the kind "what if" at a time: each reads the whole log.
+    what_if: tokio::sync::Semaphore,
     stopping: watch::Sender<bool>,
 }
 
@@ -101,7 +105,14 @@ pub enum Applied {
     /// It has problems; nothing was changed.
     Problems(Vec<DeskProblem>),
     /// It was compared, and unless it was a dry run, applied.
-    Changes(Vec<Change>, Position),
+    Changes {
+        /// The differences.
+        changes: Vec<Change>,
+        /// Position of what was stored, else of the views.
+        position: Position,
+        /// What it would do to open tickets to apply policies anew after it.
+        effect: Reapplication,
+    },
 }
 
 impl Engine {
@@ -113,7 +124,8 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let (tickets, stopping) = (Mutex::default(), watch::Sender::new(false));
-        Arc::new(Self { log, views, content, clock, tickets, stopping })
+        let what_if = tokio::sync::Semaphore::new(1);
+        Arc::new(Self { log, views, content, clock, tickets, what_if, stopping })
     }
 
     /// The log.
@@ -520,15 +532,16 @@ impl Engine {
             return Ok(Applied::Problems(problems));
         }
         let changes = config.changes_from(desk);
+        let effect = views.effect_of(&changes, self.now());
         if dry_run || changes.is_empty() {
-            return Ok(Applied::Changes(changes, views.position()));
+            return Ok(Applied::Changes { changes, position: views.position(), effect });
         }
         let events = changes.iter().map(|change| change.event.clone().into()).collect();
         let expected = version.map_or(Expected::NoStream, Expected::At);
         let commit = CommitId::new(Ulid::generate());
         let position = self.append(principal, commit, StreamId::Desk, expected, events).await?;
         self.views_at(position, VIEW_WAIT).await?;
-        Ok(Applied::Changes(changes, position))
+        Ok(Applied::Changes { changes, position, effect })
     }
 
     async fn append(
@@ -608,6 +621,8 @@ pub fn is_public(event: &TicketEvent) -> bool {
         | TicketEvent::TagAdded(_)
         | TicketEvent::TagRemoved(_)
         | TicketEvent::FieldChanged(_)
+        | TicketEvent::FollowerAdded(_)
+        | TicketEvent::FollowerRemoved(_)
         | TicketEvent::Escalated(_)
         | TicketEvent::SlaApplied(_)
         | TicketEvent::SlaWarned(_)

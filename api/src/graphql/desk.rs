@@ -91,6 +91,14 @@ mirror! {
     SlaMetric = ticket::SlaMetric {
         /// From the opening to the first public answer of an agent.
         FirstResponse,
+        /// Once answered: from a customer's first unanswered message to the next public answer.
+        NextResponse,
+        /// From one public answer of an agent to the next, until the ticket is done.
+        PeriodicUpdate,
+        /// From the opening to the first assignment to an agent.
+        PickUp,
+        /// While one team is responsible: what teams promise each other.
+        TeamHandling,
         /// From the opening to the resolution.
         Resolution,
     }
@@ -438,6 +446,12 @@ pub struct Calendar {
     pub zone: String,
     /// Days without work, `YYYY-MM-DD`.
     pub holidays: Vec<String>,
+    /// Days without work that come back every year, such as `12-25` or `last monday of may`.
+    pub yearly: Vec<String>,
+    /// Days with hours of their own, such as `2026-12-24 09:00-12:00`.
+    pub exceptions: Vec<String>,
+    /// From when this version is chosen; null for its definition.
+    pub valid_from: Option<DateTime>,
     /// Intervals of the week, such as `Monday 09:00-17:30`.
     pub hours: Vec<String>,
     /// Position of the commit that defined this version.
@@ -453,6 +467,13 @@ impl Calendar {
             name: calendar.name.clone(),
             zone: calendar.zone.clone(),
             holidays: calendar.holidays.clone(),
+            yearly: calendar.yearly.iter().map(ToString::to_string).collect(),
+            exceptions: calendar
+                .exceptions
+                .iter()
+                .flat_map(|day| day.hours.iter().map(move |hours| format!("{} {hours}", day.date)))
+                .collect(),
+            valid_from: calendar.valid_from.map(DateTime),
             hours: days.flat_map(|(day, hours)| hours.iter().map(move |h| format!("{day} {h}"))).collect(),
             version: since.into(),
         }
@@ -470,8 +491,16 @@ pub struct Policy {
     pub track: String,
     /// Key of its calendar; null counts round the clock.
     pub calendar: Option<String>,
-    /// Statuses, by key or category, in which the resolution clock stands.
+    /// True when it is for every ticket that no other policy of the track matches.
+    pub default: bool,
+    /// From when this version is chosen; null for its definition.
+    pub valid_from: Option<DateTime>,
+    /// From when it is not chosen any more; null for never.
+    pub valid_until: Option<DateTime>,
+    /// Statuses, by key or category, in which clocks stand.
     pub pause: Vec<String>,
+    /// The metrics whose clocks stand then.
+    pub pause_metrics: Vec<SlaMetric>,
     /// What it promises.
     pub targets: Vec<PolicyTarget>,
     /// Position of the commit that defined this version.
@@ -485,8 +514,11 @@ pub struct PolicyTarget {
     pub metric: SlaMetric,
     /// For tickets of this priority.
     pub priority: Priority,
-    /// How long it may take.
-    pub target: Duration,
+    /// How long it may take: working time such as `8h`, working days such as `3bd`, or the end of a working day such as
+    /// `eod+1`.
+    pub target: String,
+    /// The same as a duration; null for working days, which are of different lengths.
+    pub duration: Option<Duration>,
 }
 
 impl Policy {
@@ -497,7 +529,11 @@ impl Policy {
                 Some(PolicyTarget {
                     metric: metric.into(),
                     priority: priority.into(),
-                    target: Duration { millis: target.0.millis() },
+                    target: target.to_string(),
+                    duration: match target {
+                        desk::Target::Working(span) => Some(Duration { millis: span.millis() }),
+                        desk::Target::BusinessDays(_) | desk::Target::EndOfDay(_) => None,
+                    },
                 })
             })
         });
@@ -506,7 +542,11 @@ impl Policy {
             name: policy.name.clone(),
             track: policy.track.to_string(),
             calendar: policy.calendar.as_ref().map(ToString::to_string),
+            default: policy.default,
+            valid_from: policy.valid_from.map(DateTime),
+            valid_until: policy.valid_until.map(DateTime),
             pause: policy.pause.iter().map(ToString::to_string).collect(),
+            pause_metrics: policy.pause_metrics.iter().map(|metric| (*metric).into()).collect(),
             targets: targets.collect(),
             version: since.into(),
         }

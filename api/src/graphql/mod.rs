@@ -11,6 +11,7 @@ mod query;
 mod relay;
 mod report;
 mod scalars;
+mod sla;
 mod subscription;
 mod ticket;
 mod timeline;

@@ -22,11 +22,12 @@ use super::{
     query::{RoleName, ticket_by_id},
     relay::{global_id, local_id},
     scalars::{BigInt, DateTime},
+    sla::SlaEffect,
     ticket::Ticket,
 };
 use crate::{
+    desk_file,
     engine::{Applied, Done, EngineError, NewCustomer, Request},
-    toml_error::one_line,
 };
 
 /// Declares the payload of a mutation of a ticket.
@@ -78,6 +79,7 @@ ticket_payloads! {
     TicketTagPayload "`ticketTag`",
     TicketSetFieldPayload "`ticketSetField`",
     TicketEscalatePayload "`ticketEscalate`",
+    TicketFollowPayload "`ticketFollow`",
 }
 
 /// A new ticket.
@@ -275,6 +277,41 @@ pub struct TicketEscalateInput {
     client_mutation_id: Option<String>,
 }
 
+/// Who follows a ticket, or does so no more.
+#[derive(InputObject)]
+pub struct TicketFollowInput {
+    /// Id of the agent; oneself when absent.
+    agent: Option<ID>,
+    /// False to end it.
+    #[graphql(default = true)]
+    follow: bool,
+    /// The same value by the same token is carried out once, for ever.
+    client_mutation_id: Option<String>,
+}
+
+/// Policies to be applied anew.
+#[derive(InputObject)]
+pub struct SlaReapplyInput {
+    /// Only say what it would do.
+    #[graphql(default)]
+    dry_run: bool,
+    /// Given back as it is. Applying anew twice changes nothing more.
+    client_mutation_id: Option<String>,
+}
+
+/// Answer to `slaReapply`.
+#[derive(SimpleObject)]
+pub struct SlaReapplyPayload {
+    /// What it did, or would do.
+    pub effect: Option<SlaEffect>,
+    /// Position of the last thing that was stored.
+    pub position: Option<BigInt>,
+    /// Why nothing was done.
+    pub user_errors: Vec<UserError>,
+    /// What the input gave.
+    pub client_mutation_id: Option<String>,
+}
+
 /// A new customer.
 #[derive(InputObject)]
 pub struct CustomerRegisterInput {
@@ -364,6 +401,8 @@ pub struct DeskApplyInput {
 pub struct DeskApplyPayload {
     /// The differences, in words such as `change queue billing`.
     pub changes: Vec<String>,
+    /// What `slaReapply` would do to open tickets after it; null when the file was refused.
+    pub sla_effect: Option<SlaEffect>,
     /// Position of what was stored.
     pub position: Option<BigInt>,
     /// Why nothing was done.
@@ -701,6 +740,54 @@ impl Mutation {
         Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
     }
 
+    /// Lets an agent follow a ticket, or do so no more.
+    async fn ticket_follow(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Id of the ticket.")] id: ID,
+        #[graphql(desc = "Who.")] input: TicketFollowInput,
+    ) -> Result<Option<TicketFollowPayload>, Error> {
+        let session = Session::of(context)?;
+        let mutation_id = input.client_mutation_id;
+        let work = async {
+            let ticket = ticket_id(session, &id)?;
+            let agent = match &input.agent {
+                Some(agent) => local_id::<AgentKey>("agent", agent)
+                    .ok_or_else(|| Rejection::NotFound { what: "agent", key: agent.to_string() })?,
+                None => session.principal.agent().cloned().ok_or(Rejection::Invalid {
+                    field: "agent",
+                    reason: "name the agent: this token is not an agent's".into(),
+                })?,
+            };
+            let command = if input.follow { TicketCommand::Follow(agent) } else { TicketCommand::Unfollow(agent) };
+            run(session, ticket, vec![command], &mutation_id, None).await
+        };
+        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+    }
+
+    /// Applies the present versions of SLA policies and calendars to every open ticket. Done tickets never move. For
+    /// administrators.
+    async fn sla_reapply(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Whether to do it.")] input: SlaReapplyInput,
+    ) -> Result<Option<SlaReapplyPayload>, Error> {
+        let session = Session::of(context)?;
+        let client_mutation_id = input.client_mutation_id;
+        let done = session.engine.reapply_policies(&session.principal, input.dry_run).await;
+        Ok(Some(match done {
+            Ok((effect, position)) => SlaReapplyPayload {
+                effect: Some((&effect).into()),
+                position: Some(position.into()),
+                user_errors: vec![],
+                client_mutation_id,
+            },
+            Err(error) => {
+                SlaReapplyPayload { effect: None, position: None, user_errors: vec![split(error)?], client_mutation_id }
+            }
+        }))
+    }
+
     /// Registers a customer.
     async fn customer_register(
         &self,
@@ -797,6 +884,7 @@ impl Mutation {
         let client_mutation_id = input.client_mutation_id;
         let refused = |user_errors, client_mutation_id| DeskApplyPayload {
             changes: vec![],
+            sla_effect: None,
             position: None,
             user_errors,
             client_mutation_id,
@@ -807,17 +895,18 @@ impl Mutation {
             path: vec!["input".into(), "toml".into()],
             current_version: None,
         };
-        let config = match toml::from_str(&input.toml) {
+        let config = match desk_file::parse(&input.toml, None) {
             Ok(config) => config,
-            Err(error) => return Ok(Some(refused(vec![invalid(one_line(&input.toml, &error))], client_mutation_id))),
+            Err(problem) => return Ok(Some(refused(vec![invalid(problem)], client_mutation_id))),
         };
         let applied = session.engine.apply_desk(&session.principal, config, input.dry_run).await;
         Ok(Some(match applied {
             Ok(Applied::Problems(problems)) => {
                 refused(problems.iter().map(|problem| invalid(problem.to_string())).collect(), client_mutation_id)
             }
-            Ok(Applied::Changes(changes, position)) => DeskApplyPayload {
+            Ok(Applied::Changes { changes, position, effect }) => DeskApplyPayload {
                 changes: changes.iter().map(|c| format!("{} {} {}", c.verb, c.kind, c.key)).collect(),
+                sla_effect: Some((&effect).into()),
                 position: Some(position.into()),
                 user_errors: vec![],
                 client_mutation_id,

@@ -22,9 +22,13 @@ use super::{
     relay::{MAX_PAGE, Paging, Slice, local_id},
     report::Report,
     scalars::{BigInt, DateTime},
+    sla::SlaComparison,
     ticket::{self, Ticket, TicketConnection, TicketFilter, TicketOrder, page_size},
 };
-use crate::engine::{Action, Resource};
+use crate::{
+    desk_file,
+    engine::{Action, Resource},
+};
 
 /// Anything that has a global id.
 #[derive(Interface, Debug, Clone)]
@@ -368,6 +372,24 @@ impl Query {
             }
         });
         Ok(Some(timers.collect()))
+    }
+
+    /// What service levels would have come to under other policies or calendars: the whole log is folded once more with those
+    /// of the file in place of every version of the same keys. Nothing is written. One such question at a time.
+    #[graphql(complexity = "2000 + child_complexity")]
+    async fn sla_what_if(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Policies and calendars, TOML as in a desk file.")] toml: String,
+        #[graphql(desc = "Only clocks that ended at or after this instant.")] from: Option<DateTime>,
+        #[graphql(desc = "Only clocks that ended before this instant.")] to: Option<DateTime>,
+    ) -> Result<Option<SlaComparison>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Figures)?;
+        let config = desk_file::parse(&toml, None).map_err(|problem| bad_input(&problem))?;
+        let period = ReportPeriod { from: from.map(|from| from.0), to: to.map(|to| to.0) };
+        let compared = session.engine.what_if(&session.principal, config, period).await;
+        Ok(Some(compared.map_err(|error| top_level(&error))?.into()))
     }
 
     /// What happened in a period, `[from, to)`, counted.

@@ -119,11 +119,14 @@ pub struct ReportSla {
     pub overdue: i32,
     /// Clocks that were cancelled.
     pub cancelled: i32,
+    /// Of these, the ones that were past their deadline then.
+    pub cancelled_late: i32,
     /// met / (met + missed); null when both are 0.
     pub compliance: Option<f64>,
 }
 
-fn int(count: u64) -> i32 {
+/// A count as GraphQL has it.
+pub(super) fn int(count: u64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
@@ -191,6 +194,7 @@ impl From<views::Report> for Report {
                     active: int(sla.active),
                     overdue: int(sla.overdue),
                     cancelled: int(sla.cancelled),
+                    cancelled_late: int(sla.cancelled_late),
                     compliance: (sla.met + sla.missed > 0).then(|| sla.met as f64 / (sla.met + sla.missed) as f64),
                 })
                 .collect(),

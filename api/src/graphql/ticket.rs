@@ -8,6 +8,7 @@ use docket_core::{
     ids::{AgentKey, CategoryKey, CustomerId, QueueKey, StatusKey, TeamKey},
     sla::{Clock, ClockState},
     ticket::TicketEvent,
+    time::Timestamp,
 };
 use docket_projections::{Direction, Order, PageRequest, TicketFilter as CoreFilter, TicketRow, Views};
 
@@ -17,9 +18,10 @@ use super::{
     error::{bad_input, internal, top_level},
     relay::{Paging, Slice, connection, global_id, local_id},
     scalars::{BigInt, DateTime, Duration},
+    sla::SlaExplanation,
     timeline::{TimelineConnection, entries},
 };
-use crate::engine::{Action, Resource};
+use crate::engine::{Action, Resource, explanations};
 
 /// A ticket. What is internal to the desk is null or empty for customers.
 #[derive(Debug, Clone)]
@@ -66,14 +68,18 @@ pub enum SlaClockState {
 pub struct SlaClock {
     /// The track.
     pub track: String,
-    /// The policy that is pinned for the track.
-    pub policy: Option<String>,
+    /// The policy that it is, or was last, measured by.
+    pub policy: String,
     /// What it measures.
     pub metric: SlaMetric,
     /// Number among the clocks of the same metric, from 1.
     pub instance: i32,
-    /// How long it may take.
-    pub target: Duration,
+    /// How long it may take, as the policy says it: `8h`, `3bd` or `eod`.
+    pub target: String,
+    /// The working time that this comes to; null when its end is out of reach.
+    pub allowed: Option<Duration>,
+    /// When it started.
+    pub activated_at: DateTime,
     /// What it does.
     pub state: SlaClockState,
     /// Since when it does so.
@@ -84,28 +90,35 @@ pub struct SlaClock {
     pub met: Option<bool>,
     /// The breach is on record.
     pub breached: bool,
+    /// When the deadline passed while it was active, whether or not that is on record yet.
+    pub breached_at: Option<DateTime>,
+    /// Level of the last step of its escalation; 0 for none.
+    pub level: i32,
 }
 
 impl SlaClock {
-    fn of(clock: &Clock, row: &TicketRow) -> Self {
+    fn of(clock: &Clock, now: Timestamp) -> Self {
         let (state, since) = match clock.state {
             ClockState::Running(at) => (SlaClockState::Running, at),
             ClockState::Paused(at) => (SlaClockState::Paused, at),
             ClockState::Fulfilled(at) => (SlaClockState::Fulfilled, at),
             ClockState::Cancelled(at) => (SlaClockState::Cancelled, at),
         };
-        let pin = row.clocks.pins.iter().find(|pin| pin.track == clock.track);
         Self {
             track: clock.track.to_string(),
-            policy: pin.and_then(|pin| pin.policy.as_ref()).map(ToString::to_string),
+            policy: clock.policy.to_string(),
             metric: clock.metric.into(),
             instance: i32::try_from(clock.instance).unwrap_or(i32::MAX),
-            target: Duration { millis: clock.target.millis() },
+            target: clock.target.to_string(),
+            allowed: clock.allowed.map(|allowed| Duration { millis: allowed.millis() }),
+            activated_at: clock.activated_at.into(),
             state,
             state_since: since.into(),
             due_at: clock.due_at.map(DateTime),
             met: clock.met(),
             breached: clock.breached,
+            breached_at: clock.breached_at(now).map(DateTime),
+            level: i32::from(clock.level),
         }
     }
 }
@@ -264,10 +277,33 @@ impl Ticket {
     async fn sla_clocks(&self, context: &Context<'_>) -> Result<Vec<SlaClock>, Error> {
         let row = self.row()?;
         Ok(if self.internal(context)? {
-            row.clocks.clocks.iter().map(|clock| SlaClock::of(clock, row)).collect()
+            let now = Session::of(context)?.engine.now();
+            row.clocks.clocks.iter().map(|clock| SlaClock::of(clock, now)).collect()
         } else {
             vec![]
         })
+    }
+
+    /// Why each of its deadlines is when it is: the derivation of every SLA clock. Empty for customers.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn sla_explanations(&self, context: &Context<'_>) -> Result<Vec<SlaExplanation>, Error> {
+        if !self.internal(context)? {
+            return Ok(vec![]);
+        }
+        let session = Session::of(context)?;
+        let history = session.engine.history(&session.principal, self.row()?.id, &self.views);
+        let history = history.map_err(|error| top_level(&error))?;
+        let explained = explanations(&history, &self.views, session.engine.now());
+        Ok(explained.into_iter().map(SlaExplanation::from).collect())
+    }
+
+    /// Agents who follow it. Empty for customers.
+    async fn followers(&self, context: &Context<'_>) -> Result<Vec<Agent>, Error> {
+        if !self.internal(context)? {
+            return Ok(vec![]);
+        }
+        let keys = self.row()?.followers.iter().filter_map(|agent| self.views.tickets().agents.name(*agent)).cloned();
+        Ok(keys.map(|key| Agent { views: Arc::clone(&self.views), key }).collect())
     }
 
     /// Position of its latest commit: pass it as `expectedVersion`.

@@ -183,6 +183,12 @@ pub struct EscalationEntry {
     pub level: i32,
     /// Why.
     pub reason: String,
+    /// The metric whose deadline led to it; null when somebody did it.
+    pub metric: Option<SlaMetric>,
+    /// That deadline.
+    pub due_at: Option<DateTime>,
+    /// Keys of agents to be told.
+    pub notify: Vec<String>,
 }
 
 /// What a service level had to say.
@@ -211,6 +217,10 @@ pub struct SlaEntry {
     pub metric: Option<SlaMetric>,
     /// The deadline of a warning or breach.
     pub due_at: Option<DateTime>,
+    /// What made Docket choose a policy, for example `queue_changed`.
+    pub reason: Option<String>,
+    /// The conditions of the policy that the ticket met, for example `queue vip`.
+    pub matched: Vec<String>,
 }
 
 /// Another attribute changed: priority, category, subject, requester, a tag or a custom field.
@@ -378,6 +388,8 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry 
             e.to.as_ref().map(|id| global_id("customer", id).to_string()),
             e.from.as_ref().map(|id| global_id("customer", id).to_string()),
         ),
+        TicketEvent::FollowerAdded(e) => change(entry, "follower", Some(e.agent.to_string()), None),
+        TicketEvent::FollowerRemoved(e) => change(entry, "follower", None, Some(e.agent.to_string())),
         TicketEvent::TagAdded(e) => change(entry, "tag", Some(e.tag.clone()), None),
         TicketEvent::TagRemoved(e) => change(entry, "tag", None, Some(e.tag.clone())),
         TicketEvent::FieldChanged(e) => change(
@@ -386,9 +398,14 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry 
             e.to.as_ref().map(|value| value.reveal().to_string()),
             e.from.as_ref().map(|value| value.reveal().to_string()),
         ),
-        TicketEvent::Escalated(e) => {
-            TimelineEntry::Escalation(EscalationEntry { entry, level: i32::from(e.level), reason: e.reason.clone() })
-        }
+        TicketEvent::Escalated(e) => TimelineEntry::Escalation(EscalationEntry {
+            entry,
+            level: i32::from(e.level),
+            reason: e.reason.clone(),
+            metric: e.step.as_ref().map(|step| step.metric.into()),
+            due_at: e.step.as_ref().map(|step| step.due_at.into()),
+            notify: e.notify.iter().map(ToString::to_string).collect(),
+        }),
         TicketEvent::SlaApplied(e) => TimelineEntry::Sla(SlaEntry {
             entry,
             kind: SlaEventKind::Applied,
@@ -396,6 +413,8 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry 
             policy: e.policy.as_ref().map(ToString::to_string),
             metric: None,
             due_at: None,
+            reason: Some(e.reason.to_string()),
+            matched: e.matched.clone(),
         }),
         TicketEvent::SlaWarned(e) => TimelineEntry::Sla(SlaEntry {
             entry,
@@ -404,6 +423,8 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry 
             policy: None,
             metric: Some(e.metric.into()),
             due_at: Some(e.due_at.into()),
+            reason: None,
+            matched: vec![],
         }),
         TicketEvent::SlaBreached(e) => TimelineEntry::Sla(SlaEntry {
             entry,
@@ -412,6 +433,8 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry 
             policy: None,
             metric: Some(e.metric.into()),
             due_at: Some(e.due_at.into()),
+            reason: None,
+            matched: vec![],
         }),
     }
 }

@@ -7,7 +7,7 @@
 mod mapping;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::File,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
@@ -32,7 +32,7 @@ use docket_core::{
     sla::{Clocks, Pin, Subject, policies_to_apply},
     ticket::{
         AgentAssigned, AgentUnassigned, CategoryChanged, Channel, ExternalReference, FieldChanged, FieldValue,
-        Priority, PriorityChanged, RequesterChanged, SlaApplied, StatusCategory, StatusRef, TeamAssigned,
+        Priority, PriorityChanged, RequesterChanged, SlaReason, StatusCategory, StatusRef, TeamAssigned,
         TeamUnassigned, TicketEvent, TicketOpened, status_event,
     },
     time::Timestamp,
@@ -418,7 +418,7 @@ impl<'a> Importer<'a> {
             by_agent: mapping.ticket.by_agent,
         };
         let mut events = vec![DatedEvent::new(opened_at, TicketEvent::from(opened))];
-        self.apply_policies(&mut state, &mut events, opened_at);
+        self.apply_policies(&mut state, &mut events, opened_at, SlaReason::Opened);
         let odd = [odd_channel, odd_priority];
         for (column, value) in odd.into_iter().flatten() {
             self.set_field(&mut state, &Mapping::field_for_unknown(&column), Some(value), &mut events, at)?;
@@ -496,13 +496,13 @@ impl<'a> Importer<'a> {
                 push(RequesterChanged { to, from: std::mem::replace(&mut state.requester, to) }.into());
             }
         }
-        let mut reapply = false;
+        let mut reapply = None;
         if let Some(name) = category {
             let to = self.category(name)?;
             if to != state.category {
                 let from = std::mem::replace(&mut state.category, to.clone());
                 push(CategoryChanged { to, from }.into());
-                reapply = true;
+                reapply = Some(SlaReason::CategoryChanged);
             }
         }
         if let Some(name) = team {
@@ -511,10 +511,12 @@ impl<'a> Importer<'a> {
                 (Some(team), from) if Some(&team) != from.as_ref() => {
                     state.team = Some(team.clone());
                     push(TeamAssigned { team, from }.into());
+                    reapply = Some(SlaReason::TeamChanged);
                 }
                 (None, Some(from)) => {
                     state.team = None;
                     push(TeamUnassigned { from }.into());
+                    reapply = Some(SlaReason::TeamChanged);
                 }
                 (Some(_) | None, _) => {}
             }
@@ -539,7 +541,7 @@ impl<'a> Importer<'a> {
             if to != state.priority {
                 let from = std::mem::replace(&mut state.priority, to);
                 push(PriorityChanged { to, from }.into());
-                reapply = true;
+                reapply = Some(SlaReason::PriorityChanged);
             }
             if let (Some((column, _)), Some(value)) = (odd, value) {
                 self.set_field(state, &Mapping::field_for_unknown(&column), Some(value), events, at)?;
@@ -548,8 +550,8 @@ impl<'a> Importer<'a> {
         for (field, value) in fields {
             self.set_field(state, &field, value, events, at)?;
         }
-        if reapply {
-            self.apply_policies(state, events, at);
+        if let Some(reason) = reapply {
+            self.apply_policies(state, events, at, reason);
         }
         if let Some(Some(value)) = status {
             let to = self.status(&value)?;
@@ -561,17 +563,19 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    fn apply_policies(&self, state: &mut State, events: &mut Vec<DatedEvent>, at: Timestamp) {
+    fn apply_policies(&self, state: &mut State, events: &mut Vec<DatedEvent>, at: Timestamp, reason: SlaReason) {
         let subject = Subject {
             queue: &state.queue,
             priority: state.priority,
             category: state.category.as_ref(),
             channel: state.channel,
+            team: state.team.as_ref(),
+            tags: &BTreeSet::new(),
+            by_agent: self.mapping.ticket.by_agent,
         };
-        for applied in policies_to_apply(&self.desk, subject, &state.clocks) {
-            let SlaApplied { track, policy, policy_version, calendar, calendar_version, .. } = applied.clone();
-            state.clocks.pins.retain(|pin| pin.track != track);
-            state.clocks.pins.push(Pin { track, policy, policy_version, calendar, calendar_version });
+        for applied in policies_to_apply(&self.desk, subject, &state.clocks, at, reason) {
+            state.clocks.pins.retain(|pin| pin.track != applied.track);
+            state.clocks.pins.push(Pin::from(&applied));
             events.push(DatedEvent::new(at, TicketEvent::from(applied)));
         }
     }

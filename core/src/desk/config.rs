@@ -10,14 +10,16 @@ use serde::{Deserialize, Serialize};
 use super::{
     Defined, Desk,
     definition::{
-        AgentDefinition, CalendarDefinition, CategoryDefinition, FieldDefinition, FieldType, PolicyDefinition,
-        QueueDefinition, StatusDefinition, TeamDefinition,
+        AgentDefinition, CategoryDefinition, FieldDefinition, FieldType, QueueDefinition, StatusDefinition,
+        TeamDefinition,
     },
     event::{
         AgentDefined, AgentRetired, CalendarDefined, CalendarRetired, CategoryDefined, CategoryRetired, DeskEvent,
         DeskNamed, FieldDefined, FieldRetired, PolicyDefined, PolicyRetired, QueueDefined, QueueRetired, StatusDefined,
         StatusRetired, TeamDefined, TeamRetired,
     },
+    hours::CalendarDefinition,
+    policy::{Escalation, PolicyDefinition, Target},
 };
 use crate::{
     calendar::Calendar,
@@ -143,13 +145,15 @@ impl DeskConfig {
     /// Everything that is wrong with it, also in view of what the present desk has.
     pub fn problems(&self, present: &Desk) -> Vec<DeskProblem> {
         let mut check = Check { problems: Vec::new() };
-        let queues = check.keys("queue", self.queues.iter().map(|q| (q.key.as_str(), &q.name)));
-        let teams = check.keys("team", self.teams.iter().map(|t| (t.key.as_str(), &t.name)));
-        check.keys("agent", self.agents.iter().map(|a| (a.key.as_str(), &a.name)));
-        let statuses = check.keys("status", self.statuses.iter().map(|s| (s.key.as_str(), &s.name)));
-        let categories = check.keys("category", self.categories.iter().map(|c| (c.key.as_str(), &c.name)));
+        let known = Known {
+            queues: check.keys("queue", self.queues.iter().map(|q| (q.key.as_str(), &q.name))),
+            teams: check.keys("team", self.teams.iter().map(|t| (t.key.as_str(), &t.name))),
+            agents: check.keys("agent", self.agents.iter().map(|a| (a.key.as_str(), &a.name))),
+            statuses: check.keys("status", self.statuses.iter().map(|s| (s.key.as_str(), &s.name))),
+            categories: check.keys("category", self.categories.iter().map(|c| (c.key.as_str(), &c.name))),
+            calendars: check.keys("calendar", self.calendars.iter().map(|c| (c.key.as_str(), &c.name))),
+        };
         check.keys("field", self.fields.iter().map(|f| (f.key.as_str(), &f.name)));
-        let calendars = check.keys("calendar", self.calendars.iter().map(|c| (c.key.as_str(), &c.name)));
         check.keys("policy", self.policies.iter().map(|p| (p.key.as_str(), &p.name)));
 
         for needed in [StatusCategory::New, StatusCategory::Open, StatusCategory::Resolved, StatusCategory::Closed] {
@@ -170,18 +174,18 @@ impl DeskConfig {
         }
         for queue in &self.queues {
             let place = format!("queue {}", queue.key);
-            check.known(&place, "team", queue.team.as_ref().map(|t| t.as_str()), &teams);
-            check.known(&place, "calendar", queue.return_calendar.as_ref().map(|c| c.as_str()), &calendars);
+            check.known(&place, "team", queue.team.as_ref().map(|t| t.as_str()), &known.teams);
+            check.known(&place, "calendar", queue.return_calendar.as_ref().map(|c| c.as_str()), &known.calendars);
             if queue.return_after.is_some_and(|span| span.millis() <= 0) {
                 check.say(&place, "return_after must be longer than nothing".into());
             }
         }
         for agent in &self.agents {
             for team in &agent.teams {
-                check.known(&format!("agent {}", agent.key), "team", Some(team.as_str()), &teams);
+                check.known(&format!("agent {}", agent.key), "team", Some(team.as_str()), &known.teams);
             }
         }
-        self.check_categories(&mut check, &categories);
+        self.check_categories(&mut check, &known.categories);
         for field in &self.fields {
             let place = format!("field {}", field.key);
             let chooses = matches!(field.field_type, FieldType::Choice | FieldType::Choices);
@@ -200,8 +204,15 @@ impl DeskConfig {
             }
         }
         for policy in &self.policies {
-            check_policy(&mut check, policy, &calendars, &statuses, &queues, &categories);
+            check_policy(&mut check, policy, &known);
         }
+        let mut defaults = BTreeSet::new();
+        for policy in self.policies.iter().filter(|policy| policy.default) {
+            if !defaults.insert(&policy.track) {
+                check.say(&format!("policy {}", policy.key), format!("track {} has another default", policy.track));
+            }
+        }
+        check_circles(&mut check, &self.policies);
         check.problems
     }
 
@@ -264,48 +275,113 @@ impl DeskConfig {
     }
 }
 
-fn check_policy(
-    check: &mut Check,
-    policy: &PolicyDefinition,
-    calendars: &BTreeSet<String>,
-    statuses: &BTreeSet<String>,
-    queues: &BTreeSet<String>,
-    categories: &BTreeSet<String>,
-) {
+/// The keys that a desk file defines, by kind.
+struct Known {
+    queues: BTreeSet<String>,
+    teams: BTreeSet<String>,
+    agents: BTreeSet<String>,
+    statuses: BTreeSet<String>,
+    categories: BTreeSet<String>,
+    calendars: BTreeSet<String>,
+}
+
+fn check_policy(check: &mut Check, policy: &PolicyDefinition, known: &Known) {
     let place = format!("policy {}", policy.key);
-    check.known(&place, "calendar", policy.calendar.as_ref().map(|c| c.as_str()), calendars);
-    for pause in &policy.pause {
-        let is_category = StatusCategory::ALL.iter().any(|c| c.name() == pause.as_str());
-        if !is_category {
-            check.known(&place, "pause", Some(pause.as_str()), statuses);
-        }
-    }
+    check.known(&place, "calendar", policy.calendar.as_ref().map(|c| c.as_str()), &known.calendars);
+    check.known(&place, "notify_calendar", policy.notify_calendar.as_ref().map(|c| c.as_str()), &known.calendars);
+    check.statuses(&place, "pause", &policy.pause, known);
     for queue in &policy.when.queues {
-        check.known(&place, "when.queues", Some(queue.as_str()), queues);
+        check.known(&place, "when.queues", Some(queue.as_str()), &known.queues);
     }
     for category in &policy.when.categories {
-        check.known(&place, "when.categories", Some(category.as_str()), categories);
+        check.known(&place, "when.categories", Some(category.as_str()), &known.categories);
+    }
+    for team in &policy.when.teams {
+        check.known(&place, "when.teams", Some(team.as_str()), &known.teams);
     }
     for metric in SlaMetric::ALL {
         for target in policy.targets(metric).iter() {
-            if target.0.millis() <= 0 {
+            if matches!(target, Target::Working(span) if span.millis() <= 0) || target == Target::BusinessDays(0) {
                 check.say(&place, format!("a target of {metric} must be longer than nothing"));
+            }
+            if target.needs_calendar() && policy.calendar.is_none() {
+                check.say(
+                    &place,
+                    format!("the target {target} of {metric} counts working days: give the policy a calendar"),
+                );
             }
         }
     }
     if SlaMetric::ALL.iter().all(|&metric| policy.targets(metric).iter().next().is_none()) {
-        check.say(&place, "it has no target: set first_response or resolution".into());
+        check.say(&place, "it has no target: set first_response, resolution or another metric".into());
     }
     if policy.warn_before.is_some_and(|span| span.millis() <= 0) {
         check.say(&place, "warn_before must be longer than nothing".into());
+    }
+    if let (Some(from), Some(until)) = (policy.valid_from, policy.valid_until)
+        && from >= until
+    {
+        check.say(&place, "it is never valid: valid_until must be later than valid_from".into());
+    }
+    if policy.default && !policy.when.is_empty() {
+        check.say(&place, "the default of a track is for every ticket: leave out its conditions".into());
+    }
+    if policy.default && (policy.valid_from.is_some() || policy.valid_until.is_some()) {
+        check.say(&place, "the default of a track holds always: leave out valid_from and valid_until".into());
     }
     for pair in policy.escalations.windows(2) {
         if pair[1].level <= pair[0].level {
             check.say(&place, "escalations stand in the order of their levels, each level once".into());
         }
     }
-    if policy.escalations.iter().any(|e| e.level == 0) {
+    for step in &policy.escalations {
+        check_step(check, &place, step, policy, known);
+    }
+}
+
+fn check_step(check: &mut Check, place: &str, step: &Escalation, policy: &PolicyDefinition, known: &Known) {
+    let place = format!("{place}, escalation to level {}", step.level);
+    if step.level == 0 {
         check.say(&place, "levels of escalation start at 1".into());
+    }
+    if policy.targets(step.metric).iter().next().is_none() {
+        check.say(&place, format!("it belongs to {}, which has no target", step.metric));
+    }
+    for queue in step.when.queues.iter().chain(&step.move_to) {
+        check.known(&place, "queue", Some(queue.as_str()), &known.queues);
+    }
+    check.statuses(&place, "when.statuses", &step.when.statuses, known);
+    check.known(&place, "assign_team", step.assign_team.as_ref().map(|t| t.as_str()), &known.teams);
+    for agent in step.follow.iter().chain(&step.notify).chain(&step.assign_agent) {
+        check.known(&place, "agent", Some(agent.as_str()), &known.agents);
+    }
+}
+
+/// Policies may hand a ticket from queue to queue by their escalations, and must not hand it round in a circle.
+fn check_circles(check: &mut Check, policies: &[PolicyDefinition]) {
+    let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for policy in policies {
+        for to in policy.escalations.iter().filter_map(|step| step.move_to.as_ref()) {
+            for from in policy.when.queues.iter().filter(|from| *from != to) {
+                edges.entry(from.as_str()).or_default().insert(to.as_str());
+            }
+        }
+    }
+    for start in edges.keys() {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![*start]);
+        while let Some(queue) = open.pop() {
+            for next in edges.get(queue).into_iter().flatten() {
+                if next == start {
+                    let problem =
+                        format!("escalations move tickets from queue {start} round to it again: break the circle");
+                    check.say("policy", problem);
+                    return;
+                }
+                if seen.insert(*next) {
+                    open.push(next);
+                }
+            }
+        }
     }
 }
 
@@ -330,6 +406,13 @@ impl Check {
             }
         }
         seen
+    }
+
+    /// Statuses, by key or by the name of their category.
+    fn statuses(&mut self, place: &str, what: &str, keys: &[Key], known: &Known) {
+        for key in keys.iter().filter(|key| StatusCategory::ALL.iter().all(|c| c.name() != key.as_str())) {
+            self.known(place, what, Some(key.as_str()), &known.statuses);
+        }
     }
 
     fn known(&mut self, place: &str, what: &str, key: Option<&str>, known: &BTreeSet<String>) {

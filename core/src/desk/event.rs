@@ -1,8 +1,11 @@
 //! What is stored of the desk's configuration.
 
-use super::definition::{
-    AgentDefinition, CalendarDefinition, CategoryDefinition, FieldDefinition, PolicyDefinition, QueueDefinition,
-    StatusDefinition, TeamDefinition,
+use super::{
+    definition::{
+        AgentDefinition, CategoryDefinition, FieldDefinition, QueueDefinition, StatusDefinition, TeamDefinition,
+    },
+    hours::CalendarDefinition,
+    policy::PolicyDefinition,
 };
 use crate::{
     event::event_family,

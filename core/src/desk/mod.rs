@@ -1,30 +1,40 @@
 //! The desk: queues, teams, agents, statuses, categories, fields, calendars and SLA policies.
 //!
-//! `definition` says what each part is (the same form in the log and in a desk file), `event` what is stored,
-//! `config` compares a desk file with the present desk. This file holds the fold.
+//! `definition`, `hours` and `policy` say what each part is (the same form in the log and in a desk file), `event` what is
+//! stored, `config` compares a desk file with the present desk. This file holds the fold.
 
 mod config;
 mod definition;
 mod event;
+mod hours;
+mod policy;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use config::{Change, DeskConfig, DeskProblem};
 pub use definition::{
-    AgentDefinition, CalendarDefinition, CategoryDefinition, Escalation, FieldDefinition, FieldType, Hours,
-    InvalidHours, InvalidSpan, PolicyDefinition, PolicyFilter, QueueDefinition, ReopenRule, Span, StatusDefinition,
-    Target, Targets, TeamDefinition, WeekHours,
+    AgentDefinition, CategoryDefinition, FieldDefinition, FieldType, QueueDefinition, StatusDefinition, TeamDefinition,
 };
 pub use event::{
     AgentDefined, AgentRetired, CalendarDefined, CalendarRetired, CategoryDefined, CategoryRetired, DeskEvent,
     DeskNamed, FieldDefined, FieldRetired, PolicyDefined, PolicyRetired, QueueDefined, QueueRetired, StatusDefined,
     StatusRetired, TeamDefined, TeamRetired,
 };
+pub use hours::{
+    CalendarDefinition, ExceptionalDay, Hours, InvalidHours, InvalidSpan, InvalidYearlyRule, Span, WeekHours,
+    YearlyRule,
+};
+pub(crate) use policy::names_status;
+pub use policy::{
+    AgentOpened, Escalation, EscalationFilter, InvalidTarget, PolicyDefinition, PolicyFilter, ReopenRule, Target,
+    Targets,
+};
 
 use crate::{
     calendar::Calendar,
     ids::{AgentKey, CalendarKey, CategoryKey, FieldKey, PolicyKey, Position, QueueKey, StatusKey, TeamKey, TrackKey},
     ticket::{StatusCategory, StatusRef},
+    time::Timestamp,
 };
 
 /// A part of the desk, with the position from which it holds.
@@ -59,8 +69,16 @@ pub struct Desk {
     pub calendars: BTreeMap<CalendarKey, Defined<CalendarDefinition>>,
     /// Policies by key: the newest version of each.
     pub policies: BTreeMap<PolicyKey, Defined<PolicyDefinition>>,
-    policy_versions: BTreeMap<(PolicyKey, Position), Arc<PolicyDefinition>>,
-    calendar_versions: BTreeMap<(CalendarKey, Position), Arc<Calendar>>,
+    policy_versions: BTreeMap<PolicyKey, BTreeMap<Position, Arc<PolicyDefinition>>>,
+    calendar_versions: BTreeMap<CalendarKey, BTreeMap<Position, CalendarVersion>>,
+}
+
+#[derive(Debug, Clone)]
+struct CalendarVersion {
+    valid_from: Option<Timestamp>,
+    /// None when this program cannot make sense of it (a zone that its database no longer has): its clocks are never due,
+    /// instead of wrongly due. `apply` refuses such a definition.
+    calendar: Option<Arc<Calendar>>,
 }
 
 macro_rules! define {
@@ -97,16 +115,15 @@ impl Desk {
             DeskEvent::FieldRetired(e) => retire(&mut self.fields, &e.key),
             DeskEvent::CalendarDefined(e) => {
                 define!(self.calendars, e.calendar, position);
-                // A calendar that this program cannot make sense of (a zone that its database no longer has) leaves no
-                // version: its clocks are never due, instead of wrongly due. `apply` refuses such a definition.
-                if let Ok(calendar) = Calendar::try_new(&e.calendar) {
-                    self.calendar_versions.insert((e.calendar.key.clone(), position), Arc::new(calendar));
-                }
+                let (valid_from, calendar) = (e.calendar.valid_from, Calendar::try_new(&e.calendar).ok().map(Arc::new));
+                let versions = self.calendar_versions.entry(e.calendar.key.clone()).or_default();
+                versions.insert(position, CalendarVersion { valid_from, calendar });
             }
             DeskEvent::CalendarRetired(e) => retire(&mut self.calendars, &e.key),
             DeskEvent::PolicyDefined(e) => {
                 define!(self.policies, e.policy, position);
-                self.policy_versions.insert((e.policy.key.clone(), position), Arc::new(e.policy.clone()));
+                let versions = self.policy_versions.entry(e.policy.key.clone()).or_default();
+                versions.insert(position, Arc::new(e.policy.clone()));
             }
             DeskEvent::PolicyRetired(e) => retire(&mut self.policies, &e.key),
         }
@@ -114,17 +131,58 @@ impl Desk {
 
     /// The policy as the commit at `version` defined it.
     pub fn policy_version(&self, key: &PolicyKey, version: Position) -> Option<&Arc<PolicyDefinition>> {
-        self.policy_versions.get(&(key.clone(), version))
+        self.policy_versions.get(key)?.get(&version)
     }
 
     /// The calendar as the commit at `version` defined it.
     pub fn calendar_version(&self, key: &CalendarKey, version: Position) -> Option<&Arc<Calendar>> {
-        self.calendar_versions.get(&(key.clone(), version))
+        self.calendar_versions.get(key)?.get(&version)?.calendar.as_ref()
     }
 
-    /// The present calendar of this key.
-    pub fn calendar(&self, key: &CalendarKey) -> Option<&Arc<Calendar>> {
-        self.calendar_version(key, self.calendars.get(key)?.since)
+    /// Takes policies and calendars for granted from the beginning on, in place of every version of the same keys: for
+    /// questions of the kind "what if".
+    pub fn suppose(&mut self, policies: &[PolicyDefinition], calendars: &[CalendarDefinition]) {
+        for calendar in calendars {
+            self.calendar_versions.remove(&calendar.key);
+            self.evolve(&CalendarDefined { calendar: calendar.clone() }.into(), Position::START);
+        }
+        for policy in policies {
+            self.policy_versions.remove(&policy.key);
+            self.evolve(&PolicyDefined { policy: policy.clone() }.into(), Position::START);
+        }
+    }
+
+    /// The version of a policy that is chosen at an instant: the newest one that is valid from then or before. `None` when
+    /// there is none, when it has ended, or when the policy is retired.
+    pub fn policy_at(&self, key: &PolicyKey, at: Timestamp) -> Option<(Position, &Arc<PolicyDefinition>)> {
+        if self.policies.get(key)?.retired {
+            return None;
+        }
+        let mut newest_first = self.policy_versions.get(key)?.iter().rev();
+        let (version, policy) = newest_first.find(|(_, policy)| policy.valid_from.is_none_or(|from| from <= at))?;
+        policy.valid_until.is_none_or(|until| at < until).then_some((*version, policy))
+    }
+
+    /// The version of a calendar that is chosen at an instant: the newest one that is valid from then or before, else the
+    /// oldest.
+    pub fn calendar_at(&self, key: &CalendarKey, at: Timestamp) -> Option<Position> {
+        let versions = self.calendar_versions.get(key)?;
+        let valid = |(_, version): &(&Position, &CalendarVersion)| version.valid_from.is_none_or(|from| from <= at);
+        let (version, _) = versions.iter().rev().find(valid).or_else(|| versions.iter().next())?;
+        Some(*version)
+    }
+
+    /// True when some version of a policy tells people of deadlines in this calendar.
+    pub fn tells_in(&self, calendar: &CalendarKey) -> bool {
+        self.policy_versions
+            .values()
+            .flat_map(BTreeMap::values)
+            .any(|policy| policy.notify_calendar.as_ref() == Some(calendar))
+    }
+
+    /// The calendar that is chosen at an instant.
+    pub fn open_hours_at(&self, key: &CalendarKey, at: Timestamp) -> Option<&Arc<Calendar>> {
+        self.calendar_version(key, self.calendar_at(key, at)?)
     }
 
     /// A status that may be chosen, as events carry it.

@@ -138,8 +138,14 @@ pub enum TicketCommand {
         /// The value; none empties it.
         value: Option<FieldValue>,
     },
+    /// Let an agent follow it.
+    Follow(AgentKey),
+    /// Let an agent not follow it any more.
+    Unfollow(AgentKey),
     /// Raise it to a higher level.
     Escalate(Escalate),
+    /// Apply the present versions of the policies and calendars, unless it is done.
+    ReapplyPolicies,
     /// Something came due.
     Timer(TimerCommand),
 }
@@ -154,6 +160,9 @@ impl TicketCommand {
             | Self::LogCall(_)
             | Self::AddTag(_)
             | Self::RemoveTag(_)
+            | Self::Follow(_)
+            | Self::Unfollow(_)
+            | Self::ReapplyPolicies
             | Self::Timer(_) => true,
             Self::Open(_)
             | Self::Send { .. }

@@ -1,12 +1,15 @@
 //! What a command leads to. Judges and changes nothing; "already so" is an empty list of events.
 
+use std::collections::BTreeSet;
+
 use super::{
     command::{Message, Opening, StatusWish, TicketCommand, TimerCommand},
     event::{
-        AgentAssigned, AgentUnassigned, CallLogged, CategoryChanged, Closed, Escalated, FieldChanged, FieldValue,
-        MessageReceived, MessageSent, NoteAdded, PriorityChanged, QueueChanged, Reopened, RequesterChanged, Resolved,
-        ReturnedToQueue, SlaBreached, SlaMetric, SlaWarned, StatusCategory, StatusChanged, StatusRef, SubjectChanged,
-        TagAdded, TagRemoved, TeamAssigned, TeamUnassigned, TicketEvent, TicketOpened,
+        AgentAssigned, AgentUnassigned, CallLogged, CategoryChanged, Closed, Escalated, EscalationStep, FieldChanged,
+        FieldValue, FollowerAdded, FollowerRemoved, MessageReceived, MessageSent, NoteAdded, PriorityChanged,
+        QueueChanged, Reopened, RequesterChanged, Resolved, ReturnedToQueue, SlaBreached, SlaMetric, SlaReason,
+        SlaWarned, StatusCategory, StatusChanged, StatusRef, SubjectChanged, TagAdded, TagRemoved, TeamAssigned,
+        TeamUnassigned, TicketEvent, TicketOpened,
     },
     state::Ticket,
 };
@@ -36,6 +39,7 @@ pub struct Context<'a> {
 const MAX_SUBJECT: u64 = 500;
 const MAX_TAG: u64 = 64;
 const MAX_TAGS: usize = 100;
+const MAX_FOLLOWERS: usize = 100;
 const MAX_FIELD_TEXT: u64 = 4_000;
 const MAX_REASON: u64 = 1_000;
 
@@ -113,7 +117,8 @@ pub fn decide(
         }
         TicketCommand::AssignAgent(Some(agent)) => assign(ticket, agent, context),
         TicketCommand::AssignTeam(None) => {
-            Ok(ticket.team.iter().map(|from| TeamUnassigned { from: from.clone() }.into()).collect())
+            let events: Vec<_> = ticket.team.iter().map(|from| TeamUnassigned { from: from.clone() }.into()).collect();
+            Ok(with_policies(ticket, events, SlaReason::TeamChanged, context))
         }
         TicketCommand::AssignTeam(Some(team)) => {
             choosable("team", team.as_str(), context.desk.teams.get(team))?;
@@ -121,7 +126,8 @@ pub fn decide(
             if ticket.team.as_ref() == Some(team) {
                 return Ok(vec![]);
             }
-            Ok(vec![TeamAssigned { team: team.clone(), from: ticket.team.clone() }.into()])
+            let event = TeamAssigned { team: team.clone(), from: ticket.team.clone() }.into();
+            Ok(with_policies(ticket, vec![event], SlaReason::TeamChanged, context))
         }
         TicketCommand::Transfer(to) => {
             choosable("queue", to.as_str(), context.desk.queues.get(to))?;
@@ -129,9 +135,8 @@ pub fn decide(
             if ticket.queue == *to {
                 return Ok(vec![]);
             }
-            let mut events = vec![QueueChanged { to: to.clone(), from: ticket.queue.clone() }.into()];
-            events.extend(reapply(Subject { queue: to, ..subject_of(ticket) }, &ticket.clocks, context.desk));
-            Ok(events)
+            let event = QueueChanged { to: to.clone(), from: ticket.queue.clone() }.into();
+            Ok(with_policies(ticket, vec![event], SlaReason::QueueChanged, context))
         }
         TicketCommand::SetStatus(wish) => set_status(ticket, wish, context.desk),
         TicketCommand::SetPriority(to) => {
@@ -139,9 +144,8 @@ pub fn decide(
             if ticket.priority == *to {
                 return Ok(vec![]);
             }
-            let mut events = vec![PriorityChanged { to: *to, from: ticket.priority }.into()];
-            events.extend(reapply(Subject { priority: *to, ..subject_of(ticket) }, &ticket.clocks, context.desk));
-            Ok(events)
+            let event = PriorityChanged { to: *to, from: ticket.priority }.into();
+            Ok(with_policies(ticket, vec![event], SlaReason::PriorityChanged, context))
         }
         TicketCommand::SetCategory(to) => {
             if let Some(key) = to {
@@ -151,10 +155,8 @@ pub fn decide(
             if ticket.category == *to {
                 return Ok(vec![]);
             }
-            let mut events = vec![CategoryChanged { to: to.clone(), from: ticket.category.clone() }.into()];
-            let subject = Subject { category: to.as_ref(), ..subject_of(ticket) };
-            events.extend(reapply(subject, &ticket.clocks, context.desk));
-            Ok(events)
+            let event = CategoryChanged { to: to.clone(), from: ticket.category.clone() }.into();
+            Ok(with_policies(ticket, vec![event], SlaReason::CategoryChanged, context))
         }
         TicketCommand::SetSubject(to) => {
             check_text("subject", to.reveal(), MAX_SUBJECT)?;
@@ -177,14 +179,34 @@ pub fn decide(
             if ticket.tags.len() >= MAX_TAGS {
                 return Err(Rejection::Limit { what: "tags", limit: MAX_TAGS as u64 });
             }
-            Ok(vec![TagAdded { tag: tag.clone() }.into()])
+            Ok(with_policies(ticket, vec![TagAdded { tag: tag.clone() }.into()], SlaReason::TagsChanged, context))
         }
         TicketCommand::RemoveTag(tag) => {
-            if ticket.tags.contains(tag) {
-                Ok(vec![TagRemoved { tag: tag.clone() }.into()])
-            } else {
-                Ok(vec![])
+            if !ticket.tags.contains(tag) {
+                return Ok(vec![]);
             }
+            Ok(with_policies(ticket, vec![TagRemoved { tag: tag.clone() }.into()], SlaReason::TagsChanged, context))
+        }
+        TicketCommand::Follow(agent) => {
+            choosable("agent", agent.as_str(), context.desk.agents.get(agent))?;
+            if ticket.followers.contains(agent) {
+                return Ok(vec![]);
+            }
+            if ticket.followers.len() >= MAX_FOLLOWERS {
+                return Err(Rejection::Limit { what: "followers", limit: MAX_FOLLOWERS as u64 });
+            }
+            Ok(vec![FollowerAdded { agent: agent.clone() }.into()])
+        }
+        TicketCommand::Unfollow(agent) => {
+            let follows = ticket.followers.contains(agent);
+            Ok(follows.then(|| FollowerRemoved { agent: agent.clone() }.into()).into_iter().collect())
+        }
+        TicketCommand::ReapplyPolicies => {
+            // Closed history never moves.
+            if ticket.status.category.is_done() {
+                return Ok(vec![]);
+            }
+            Ok(with_policies(ticket, vec![], SlaReason::Reapplied, context))
         }
         TicketCommand::SetField { field, value } => set_field(ticket, field, value.as_ref(), context.desk),
         TicketCommand::Escalate(wish) => {
@@ -200,7 +222,7 @@ pub fn decide(
             if level == ticket.escalation_level {
                 return Ok(vec![]);
             }
-            Ok(vec![Escalated { level, reason: wish.reason.clone() }.into()])
+            Ok(vec![Escalated { level, reason: wish.reason.clone(), step: None, notify: vec![] }.into()])
         }
         TicketCommand::Timer(timer) => Ok(due(ticket, timer, context)),
     }
@@ -239,23 +261,28 @@ fn open(opening: &Opening, context: &Context<'_>) -> Result<Vec<TicketEvent>, Re
         priority: opened.priority,
         category: opened.category.as_ref(),
         channel: opened.channel,
+        team: None,
+        tags: &BTreeSet::new(),
+        by_agent: opened.by_agent,
     };
-    let policies = reapply(subject, &Clocks::default(), desk);
-    Ok(std::iter::once(opened.into()).chain(policies).collect())
+    let policies = policies_to_apply(desk, subject, &Clocks::default(), context.at, SlaReason::Opened);
+    Ok(std::iter::once(opened.into()).chain(policies.into_iter().map(TicketEvent::from)).collect())
 }
 
-/// The policies that a changed ticket falls under, where they are others than before.
-fn reapply(subject: Subject<'_>, clocks: &Clocks, desk: &Desk) -> Vec<TicketEvent> {
-    policies_to_apply(desk, subject, clocks).into_iter().map(TicketEvent::from).collect()
-}
-
-fn subject_of(ticket: &Ticket) -> Subject<'_> {
-    Subject {
-        queue: &ticket.queue,
-        priority: ticket.priority,
-        category: ticket.category.as_ref(),
-        channel: ticket.channel,
+/// The events, and the policies that the ticket falls under after them where they are others than before.
+fn with_policies(
+    ticket: &Ticket,
+    mut events: Vec<TicketEvent>,
+    reason: SlaReason,
+    context: &Context<'_>,
+) -> Vec<TicketEvent> {
+    let after =
+        events.iter().fold(Some(ticket.clone()), |state, event| Ticket::evolve(state, event, context.at, context.desk));
+    if let Some(after) = after {
+        let policies = policies_to_apply(context.desk, after.subject_of_policies(), &after.clocks, context.at, reason);
+        events.extend(policies.into_iter().map(TicketEvent::from));
     }
+    events
 }
 
 fn default_queue(desk: &Desk) -> Result<QueueKey, Rejection> {
@@ -335,7 +362,7 @@ fn assign(ticket: &Ticket, agent: &AgentKey, context: &Context<'_>) -> Result<Ve
         let span = queue.return_after?;
         match &queue.return_calendar {
             None => Some(context.at.plus_millis(span.millis())),
-            Some(calendar) => desk.calendar(calendar)?.due(context.at, span),
+            Some(calendar) => desk.open_hours_at(calendar, context.at)?.due(context.at, span),
         }
     });
     Ok(vec![AgentAssigned { agent: agent.clone(), from: ticket.agent.clone(), pick_up_by }.into()])
@@ -424,11 +451,21 @@ fn not_closed(ticket: &Ticket) -> Result<(), Rejection> {
 /// What a timer finds when it looks again: nothing, when the thing is not due any more or was done already.
 fn due(ticket: &Ticket, timer: &TimerCommand, context: &Context<'_>) -> Vec<TicketEvent> {
     let now = context.now;
-    let still_due = ticket.clocks.timers(context.desk).into_iter().any(|(at, wanted)| at <= now && wanted == *timer);
+    if let TimerCommand::ReturnToQueue { due_at } = timer {
+        return match &ticket.agent {
+            Some(agent) if ticket.pick_up_by == Some(*due_at) && *due_at <= now => vec![
+                ReturnedToQueue { queue: ticket.queue.clone(), from: agent.clone(), due_at: *due_at, detected_at: now }
+                    .into(),
+            ],
+            _ => vec![],
+        };
+    }
+    let still_due = ticket.clocks.timers(context.desk).into_iter().find(|(at, wanted)| *at <= now && wanted == timer);
+    let Some((step_at, _)) = still_due else { return vec![] };
     let instance =
         |track: &TrackKey, metric: SlaMetric| ticket.clocks.active(track, metric).map_or(1, |clock| clock.instance);
     match timer {
-        TimerCommand::Warn { track, metric, due_at } if still_due => vec![
+        TimerCommand::Warn { track, metric, due_at } => vec![
             SlaWarned {
                 track: track.clone(),
                 metric: *metric,
@@ -438,7 +475,7 @@ fn due(ticket: &Ticket, timer: &TimerCommand, context: &Context<'_>) -> Vec<Tick
             }
             .into(),
         ],
-        TimerCommand::Breach { track, metric, due_at } if still_due => vec![
+        TimerCommand::Breach { track, metric, due_at } => vec![
             SlaBreached {
                 track: track.clone(),
                 metric: *metric,
@@ -448,17 +485,53 @@ fn due(ticket: &Ticket, timer: &TimerCommand, context: &Context<'_>) -> Vec<Tick
             }
             .into(),
         ],
-        TimerCommand::Escalate { track, metric, due_at, level } if still_due => {
-            let reason = format!("{metric} of {track} was due at {due_at}");
-            vec![Escalated { level: *level, reason }.into()]
+        TimerCommand::Escalate { track, metric, due_at, level } => {
+            let step = EscalationStep {
+                track: track.clone(),
+                metric: *metric,
+                instance: instance(track, *metric),
+                level: *level,
+                due_at: *due_at,
+                step_at,
+                detected_at: now,
+            };
+            escalate(ticket, step, context)
         }
-        TimerCommand::ReturnToQueue { due_at } => match &ticket.agent {
-            Some(agent) if ticket.pick_up_by == Some(*due_at) && *due_at <= now => vec![
-                ReturnedToQueue { queue: ticket.queue.clone(), from: agent.clone(), due_at: *due_at, detected_at: now }
-                    .into(),
-            ],
-            _ => vec![],
-        },
-        TimerCommand::Warn { .. } | TimerCommand::Breach { .. } | TimerCommand::Escalate { .. } => vec![],
+        TimerCommand::ReturnToQueue { .. } => vec![],
     }
+}
+
+/// A step of a policy's escalation: the ticket rises, and what the step says is done. What cannot be done, because
+/// somebody has left or a queue is gone, is said in the reason; the rest is done all the same.
+fn escalate(ticket: &Ticket, step: EscalationStep, context: &Context<'_>) -> Vec<TicketEvent> {
+    let policy = ticket.clocks.pinned_policy(&step.track, context.desk);
+    let wish = policy.and_then(|policy| {
+        policy.escalations.iter().find(|wish| wish.metric == step.metric && wish.level == step.level)
+    });
+    let Some(wish) = wish else { return vec![] };
+    let mut reason = format!("{} of {} is due at {}", step.metric, step.track, step.due_at);
+    let mut actions = Vec::new();
+    actions.extend(wish.raise_priority.filter(|to| *to > ticket.priority).map(TicketCommand::SetPriority));
+    actions.extend(wish.move_to.clone().map(TicketCommand::Transfer));
+    actions.extend(wish.assign_team.clone().map(|team| TicketCommand::AssignTeam(Some(team))));
+    actions.extend(wish.assign_agent.clone().map(|agent| TicketCommand::AssignAgent(Some(agent))));
+    actions.extend(wish.follow.iter().cloned().map(TicketCommand::Follow));
+    let (mut state, mut events) = (ticket.clone(), Vec::new());
+    for action in actions {
+        match decide(Some(&state), &action, context) {
+            Ok(done) => {
+                for event in done {
+                    state = Ticket::evolve(Some(state.clone()), &event, context.at, context.desk).unwrap_or(state);
+                    events.push(event);
+                }
+            }
+            Err(rejection) => {
+                reason.push_str("; not done: ");
+                reason.push_str(&rejection.to_string());
+            }
+        }
+    }
+    let level = step.level.max(ticket.escalation_level);
+    let escalated = Escalated { level, reason, step: Some(step), notify: wish.notify.clone() };
+    std::iter::once(escalated.into()).chain(events).collect()
 }

@@ -207,29 +207,120 @@ impl fmt::Display for FieldValue {
     }
 }
 
-/// What an SLA policy measures.
+/// What an SLA policy measures. Each wait is a clock of its own, numbered within its metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlaMetric {
     /// From the opening to the first public answer of an agent.
     FirstResponse,
+    /// Once answered: from a customer's first unanswered message to the next public answer.
+    NextResponse,
+    /// From one public answer of an agent to the next, until the ticket is done.
+    PeriodicUpdate,
+    /// From the opening to the first assignment to an agent.
+    PickUp,
+    /// While one team is responsible: from its assignment to the next team's, or to the resolution. What teams promise
+    /// each other (an operational level agreement).
+    TeamHandling,
     /// From the opening to the resolution.
     Resolution,
 }
 
 impl SlaMetric {
     /// Every metric.
-    pub const ALL: [Self; 2] = [Self::FirstResponse, Self::Resolution];
+    pub const ALL: [Self; 6] = [
+        Self::FirstResponse,
+        Self::NextResponse,
+        Self::PeriodicUpdate,
+        Self::PickUp,
+        Self::TeamHandling,
+        Self::Resolution,
+    ];
 
     /// Name as it is stored and shown.
     pub const fn name(self) -> &'static str {
         match self {
             Self::FirstResponse => "first_response",
+            Self::NextResponse => "next_response",
+            Self::PeriodicUpdate => "periodic_update",
+            Self::PickUp => "pick_up",
+            Self::TeamHandling => "team_handling",
             Self::Resolution => "resolution",
         }
     }
 }
-named!(SlaMetric);
+
+/// What made Docket choose a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlaReason {
+    /// The event does not say: it is of a version before reasons were recorded.
+    #[default]
+    Unrecorded,
+    /// The ticket was opened.
+    Opened,
+    /// It went to another queue.
+    QueueChanged,
+    /// Its priority changed.
+    PriorityChanged,
+    /// Its category changed.
+    CategoryChanged,
+    /// Another team became responsible.
+    TeamChanged,
+    /// A tag was put on or taken off.
+    TagsChanged,
+    /// Somebody let the present policies be applied anew.
+    Reapplied,
+}
+
+impl SlaReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Unrecorded,
+        Self::Opened,
+        Self::QueueChanged,
+        Self::PriorityChanged,
+        Self::CategoryChanged,
+        Self::TeamChanged,
+        Self::TagsChanged,
+        Self::Reapplied,
+    ];
+
+    /// Name as it is stored and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unrecorded => "unrecorded",
+            Self::Opened => "opened",
+            Self::QueueChanged => "queue_changed",
+            Self::PriorityChanged => "priority_changed",
+            Self::CategoryChanged => "category_changed",
+            Self::TeamChanged => "team_changed",
+            Self::TagsChanged => "tags_changed",
+            Self::Reapplied => "reapplied",
+        }
+    }
+}
+
+/// The step of a policy's escalation that an event comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscalationStep {
+    /// The track.
+    pub track: TrackKey,
+    /// The metric.
+    pub metric: SlaMetric,
+    /// Which clock of the metric, from 1.
+    pub instance: u32,
+    /// The step's level.
+    pub level: u8,
+    /// The deadline that it belongs to.
+    pub due_at: Timestamp,
+    /// When it was to be taken.
+    pub step_at: Timestamp,
+    /// When Docket saw it.
+    pub detected_at: Timestamp,
+}
+
+named!(SlaMetric, SlaReason);
 
 event_family! {
     /// Everything that can happen to a ticket.
@@ -426,6 +517,22 @@ event_family! {
             level: u8,
             /// Why.
             reason: String,
+            /// The step of a policy that did it; none when somebody did.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            step: Option<EscalationStep>,
+            /// Agents to be told.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            notify: Vec<AgentKey>,
+        }
+        /// An agent follows the ticket.
+        FollowerAdded = 1 {
+            /// Who.
+            agent: AgentKey,
+        }
+        /// An agent does not follow the ticket any more.
+        FollowerRemoved = 1 {
+            /// Who.
+            agent: AgentKey,
         }
         /// A policy was chosen, and with it the version that stays pinned.
         SlaApplied = 1 {
@@ -441,6 +548,13 @@ event_family! {
             calendar_version: Position,
             /// Version of the time-zone database.
             tzdb: String,
+            /// What made Docket choose.
+            #[serde(default)]
+            reason: SlaReason,
+            /// The policy's conditions that the ticket met, for example `queue vip`; none for a policy that is for every
+            /// ticket.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            matched: Vec<String>,
         }
         /// A deadline came near.
         SlaWarned = 1 {
@@ -500,7 +614,9 @@ impl TicketEvent {
             | Self::Escalated(_)
             | Self::SlaApplied(_)
             | Self::SlaWarned(_)
-            | Self::SlaBreached(_) => None,
+            | Self::SlaBreached(_)
+            | Self::FollowerAdded(_)
+            | Self::FollowerRemoved(_) => None,
         }
     }
 }

@@ -9,10 +9,10 @@ pub use command::{Escalate, LogCall, Message, Note, Opening, StatusWish, TicketC
 pub use decide::{Context, decide, status_event};
 pub use event::{
     AgentAssigned, AgentUnassigned, CallLogged, CallOutcome, CategoryChanged, Channel, Closed, Escalated,
-    ExternalReference, FieldChanged, FieldValue, MessageReceived, MessageSent, NoteAdded, Priority, PriorityChanged,
-    QueueChanged, Reopened, RequesterChanged, Resolved, ReturnedToQueue, SlaApplied, SlaBreached, SlaMetric, SlaWarned,
-    StatusCategory, StatusChanged, StatusRef, SubjectChanged, TagAdded, TagRemoved, TeamAssigned, TeamUnassigned,
-    TicketEvent, TicketOpened,
+    EscalationStep, ExternalReference, FieldChanged, FieldValue, FollowerAdded, FollowerRemoved, MessageReceived,
+    MessageSent, NoteAdded, Priority, PriorityChanged, QueueChanged, Reopened, RequesterChanged, Resolved,
+    ReturnedToQueue, SlaApplied, SlaBreached, SlaMetric, SlaReason, SlaWarned, StatusCategory, StatusChanged,
+    StatusRef, SubjectChanged, TagAdded, TagRemoved, TeamAssigned, TeamUnassigned, TicketEvent, TicketOpened,
 };
 pub use state::Ticket;
 

@@ -7,7 +7,7 @@ use crate::{
     desk::Desk,
     ids::{AgentKey, CategoryKey, CustomerId, FieldKey, QueueKey, TeamKey},
     personal::Personal,
-    sla::Clocks,
+    sla::{Clocks, Subject},
     time::Timestamp,
 };
 
@@ -34,6 +34,8 @@ pub struct Ticket {
     pub team: Option<TeamKey>,
     /// Its tags.
     pub tags: BTreeSet<String>,
+    /// Agents who follow it.
+    pub followers: BTreeSet<AgentKey>,
     /// Its custom fields.
     pub fields: BTreeMap<FieldKey, Personal<FieldValue>>,
     /// Its name in another system.
@@ -66,6 +68,7 @@ impl Ticket {
                 agent: None,
                 team: None,
                 tags: BTreeSet::new(),
+                followers: BTreeSet::new(),
                 fields: BTreeMap::new(),
                 external: e.external.clone(),
                 escalation_level: 0,
@@ -78,6 +81,19 @@ impl Ticket {
         ticket.clocks.evolve(event, occurred_at, desk);
         ticket.take(event);
         Some(ticket)
+    }
+
+    /// What the choice of SLA policies looks at.
+    pub fn subject_of_policies(&self) -> Subject<'_> {
+        Subject {
+            queue: &self.queue,
+            priority: self.priority,
+            category: self.category.as_ref(),
+            channel: self.channel,
+            team: self.team.as_ref(),
+            tags: &self.tags,
+            by_agent: self.clocks.by_agent(),
+        }
     }
 
     fn take(&mut self, event: &TicketEvent) {
@@ -117,6 +133,8 @@ impl Ticket {
             TicketEvent::RequesterChanged(e) => self.requester = e.to,
             TicketEvent::TagAdded(e) => _ = self.tags.insert(e.tag.clone()),
             TicketEvent::TagRemoved(e) => _ = self.tags.remove(&e.tag),
+            TicketEvent::FollowerAdded(e) => _ = self.followers.insert(e.agent.clone()),
+            TicketEvent::FollowerRemoved(e) => _ = self.followers.remove(&e.agent),
             TicketEvent::FieldChanged(e) => match &e.to {
                 Some(value) => _ = self.fields.insert(e.field.clone(), value.clone()),
                 None => _ = self.fields.remove(&e.field),

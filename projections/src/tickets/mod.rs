@@ -52,6 +52,8 @@ pub struct TicketRow {
     pub external: Option<Box<ExternalReference>>,
     /// Its tags.
     pub tags: Vec<u32>,
+    /// Agents who follow it.
+    pub followers: Vec<u32>,
     /// Level of escalation, 0 for none.
     pub escalation_level: u8,
     /// When it was opened.
@@ -265,7 +267,7 @@ impl TicketsView {
         row.take(event, at, &names);
         row.version = position;
         row.updated_at = row.updated_at.max(at);
-        if concerns_clocks(event) {
+        if Clocks::concerned_by(event) {
             Arc::make_mut(&mut row.clocks).evolve(event, at, desk);
             row.due_at = row.clocks.next_due();
         }
@@ -296,6 +298,7 @@ impl TicketsView {
             requester: e.requester,
             external: e.external.clone().map(Box::new),
             tags: Vec::new(),
+            followers: Vec::new(),
             escalation_level: 0,
             opened_at: at,
             updated_at: at,
@@ -374,6 +377,24 @@ impl TicketsView {
         }
     }
 
+    /// Tickets that are neither resolved nor closed, in the order of their numbers.
+    pub fn unfinished(&self) -> impl Iterator<Item = &TicketRow> {
+        let done = [StatusCategory::Resolved as u32, StatusCategory::Closed as u32];
+        let done = self.by_status_category.union_of(done.into_iter());
+        self.rows.iter().filter(move |row| !done.contains(row.number))
+    }
+
+    /// Reckons the timers of tickets anew: a calendar in which people are told of deadlines has changed.
+    pub(crate) fn retime(&mut self, numbers: impl Iterator<Item = u32>, desk: &Desk) -> Vec<Moved> {
+        let retimed = numbers.filter_map(|number| {
+            let row = self.rows.get_mut(number.checked_sub(1)? as usize)?;
+            let timer_from = row.next_timer;
+            row.next_timer = timers_of(row, desk).first().map(|timer| timer.at);
+            (timer_from != row.next_timer).then_some(Moved { number, timer_from, timer_to: row.next_timer })
+        });
+        retimed.collect()
+    }
+
     /// What a queue holds at an instant.
     pub fn queue_counters(&self, queue: &QueueKey, now: Timestamp) -> QueueCounters {
         let empty = TicketSet::default();
@@ -410,6 +431,7 @@ struct Numbered {
     team: Option<u32>,
     category: Option<u32>,
     tag: Option<u32>,
+    follower: Option<u32>,
 }
 
 impl Numbered {
@@ -430,6 +452,10 @@ impl Numbered {
             numbered.tag = Some(view.tags.number(&e.tag));
         } else if let TicketEvent::TagRemoved(e) = event {
             numbered.tag = Some(view.tags.number(&e.tag));
+        } else if let TicketEvent::FollowerAdded(e) = event {
+            numbered.follower = Some(view.agents.number(&e.agent));
+        } else if let TicketEvent::FollowerRemoved(e) = event {
+            numbered.follower = Some(view.agents.number(&e.agent));
         }
         numbered
     }
@@ -446,38 +472,6 @@ fn status_after(event: &TicketEvent) -> Option<&StatusRef> {
         Some(&e.to)
     } else {
         None
-    }
-}
-
-/// True for events by which clocks move; all others leave them as they are.
-fn concerns_clocks(event: &TicketEvent) -> bool {
-    match event {
-        TicketEvent::TicketOpened(_)
-        | TicketEvent::MessageSent(_)
-        | TicketEvent::CallLogged(_)
-        | TicketEvent::StatusChanged(_)
-        | TicketEvent::Resolved(_)
-        | TicketEvent::Closed(_)
-        | TicketEvent::Reopened(_)
-        | TicketEvent::PriorityChanged(_)
-        | TicketEvent::Escalated(_)
-        | TicketEvent::SlaApplied(_)
-        | TicketEvent::SlaWarned(_)
-        | TicketEvent::SlaBreached(_) => true,
-        TicketEvent::MessageReceived(_)
-        | TicketEvent::NoteAdded(_)
-        | TicketEvent::AgentAssigned(_)
-        | TicketEvent::AgentUnassigned(_)
-        | TicketEvent::TeamAssigned(_)
-        | TicketEvent::TeamUnassigned(_)
-        | TicketEvent::QueueChanged(_)
-        | TicketEvent::ReturnedToQueue(_)
-        | TicketEvent::CategoryChanged(_)
-        | TicketEvent::SubjectChanged(_)
-        | TicketEvent::RequesterChanged(_)
-        | TicketEvent::TagAdded(_)
-        | TicketEvent::TagRemoved(_)
-        | TicketEvent::FieldChanged(_) => false,
     }
 }
 
@@ -543,6 +537,10 @@ impl TicketRow {
                 self.tags.extend(names.tag.filter(|tag| !self.tags.contains(tag)));
             }
             TicketEvent::TagRemoved(_) => self.tags.retain(|tag| Some(*tag) != names.tag),
+            TicketEvent::FollowerAdded(_) => {
+                self.followers.extend(names.follower.filter(|agent| !self.followers.contains(agent)));
+            }
+            TicketEvent::FollowerRemoved(_) => self.followers.retain(|agent| Some(*agent) != names.follower),
             TicketEvent::Escalated(e) => self.escalation_level = e.level,
         }
     }

@@ -1,0 +1,229 @@
+//! One measurement: the time it may take, the time it has taken, and the instant at which the one reaches the other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    calendar::{Calendar, Window},
+    desk::{Desk, PolicyDefinition, Span, Target},
+    ids::{CalendarKey, PolicyKey, Position, TrackKey},
+    ticket::{SlaApplied, SlaMetric},
+    time::Timestamp,
+};
+
+/// A policy pinned for a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The track.
+    pub track: TrackKey,
+    /// The policy; none when none matches any more.
+    pub policy: Option<PolicyKey>,
+    /// Its version.
+    pub policy_version: Position,
+    /// Its calendar; none counts round the clock.
+    pub calendar: Option<CalendarKey>,
+    /// The calendar's version.
+    pub calendar_version: Position,
+}
+
+impl From<&SlaApplied> for Pin {
+    fn from(applied: &SlaApplied) -> Self {
+        Self {
+            track: applied.track.clone(),
+            policy: applied.policy.clone(),
+            policy_version: applied.policy_version,
+            calendar: applied.calendar.clone(),
+            calendar_version: applied.calendar_version,
+        }
+    }
+}
+
+impl Pin {
+    /// True when it pins just what the event applies.
+    pub fn is_of(&self, applied: &SlaApplied) -> bool {
+        *self == Self::from(applied)
+    }
+
+    pub(super) fn policy<'a>(&self, desk: &'a Desk) -> Option<&'a PolicyDefinition> {
+        desk.policy_version(self.policy.as_ref()?, self.policy_version).map(AsRef::as_ref)
+    }
+
+    pub(super) fn hours<'a>(&self, desk: &'a Desk) -> WorkingTime<'a> {
+        match &self.calendar {
+            None => WorkingTime::Always,
+            Some(key) => match desk.calendar_version(key, self.calendar_version) {
+                Some(calendar) => WorkingTime::Calendar(calendar),
+                None => WorkingTime::Never,
+            },
+        }
+    }
+}
+
+/// The time that a clock counts.
+#[derive(Clone, Copy)]
+pub(super) enum WorkingTime<'a> {
+    Always,
+    Calendar(&'a Calendar),
+    /// The pinned calendar cannot be read by this program: nothing is ever due.
+    Never,
+}
+
+impl WorkingTime<'_> {
+    fn elapsed_millis(self, from: Timestamp, to: Timestamp) -> i64 {
+        match self {
+            Self::Always => to.millis_since(from).max(0),
+            Self::Calendar(calendar) => calendar.elapsed_millis(from, to),
+            Self::Never => 0,
+        }
+    }
+
+    fn due(self, from: Timestamp, target: Span) -> Option<Timestamp> {
+        match self {
+            Self::Always => Some(from.plus_millis(target.millis())),
+            Self::Calendar(calendar) => calendar.due(from, target),
+            Self::Never => None,
+        }
+    }
+
+    /// The working time that a target comes to; `None` when its end is out of reach.
+    pub(super) fn allowed(self, from: Timestamp, target: Target) -> Option<Span> {
+        match (self, target) {
+            (_, Target::Working(span)) => Some(span),
+            (Self::Calendar(calendar), target) => calendar.allowed(from, target),
+            // A policy with such a target has a calendar: it is refused otherwise.
+            (Self::Always | Self::Never, Target::BusinessDays(_) | Target::EndOfDay(_)) => None,
+        }
+    }
+
+    /// The stretches of working time between two instants.
+    pub(super) fn stretches(self, from: Timestamp, to: Timestamp) -> Vec<Window> {
+        match self {
+            Self::Never => vec![],
+            Self::Always if from < to => vec![Window { open: from, close: to }],
+            Self::Always => vec![],
+            Self::Calendar(calendar) => calendar
+                .windows(from)
+                .take_while(|window| window.open < to)
+                .map(|window| Window { open: window.open.max(from), close: window.close.min(to) })
+                .filter(|window| window.open < window.close)
+                .collect(),
+        }
+    }
+}
+
+/// What a clock does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockState {
+    /// It counts since this instant.
+    Running(Timestamp),
+    /// It stands.
+    Paused(Timestamp),
+    /// What it waited for happened.
+    Fulfilled(Timestamp),
+    /// What it waited for cannot happen any more, for example an answer to a closed ticket.
+    Cancelled(Timestamp),
+}
+
+/// One measurement of one metric.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// The track.
+    pub track: TrackKey,
+    /// The policy that it is, or was last, measured by.
+    pub policy: PolicyKey,
+    /// What it measures.
+    pub metric: SlaMetric,
+    /// Number among the clocks of the same track and metric, from 1.
+    pub instance: u32,
+    /// How long it may take.
+    pub target: Target,
+    /// The working time that the target comes to; none when its end is out of reach.
+    pub allowed: Option<Span>,
+    /// When it started.
+    pub activated_at: Timestamp,
+    /// What it does.
+    pub state: ClockState,
+    /// The stretches of plain time that it has counted and finished.
+    pub runs: Vec<(Timestamp, Timestamp)>,
+    /// The deadline: while running, the instant at which the target will be used up; while standing, only when it was
+    /// used up before.
+    pub due_at: Option<Timestamp>,
+    /// A warning is on record.
+    pub warned: bool,
+    /// The breach is on record.
+    pub breached: bool,
+    /// Level of the last step of its escalation that was taken; 0 for none.
+    pub level: u8,
+    /// When that step was taken: none follows before it.
+    pub level_at: Option<Timestamp>,
+}
+
+impl Clock {
+    /// True while it runs or stands.
+    pub const fn is_active(&self) -> bool {
+        matches!(self.state, ClockState::Running(_) | ClockState::Paused(_))
+    }
+
+    /// When it ended, when it did.
+    pub const fn ended_at(&self) -> Option<Timestamp> {
+        match self.state {
+            ClockState::Fulfilled(at) | ClockState::Cancelled(at) => Some(at),
+            ClockState::Running(_) | ClockState::Paused(_) => None,
+        }
+    }
+
+    /// True when it was fulfilled in time, false when too late, `None` when it was not fulfilled.
+    pub fn met(&self) -> Option<bool> {
+        match self.state {
+            ClockState::Fulfilled(at) => Some(self.due_at.is_none_or(|due| at <= due)),
+            ClockState::Running(_) | ClockState::Paused(_) | ClockState::Cancelled(_) => None,
+        }
+    }
+
+    /// The instant at which its deadline passed while it was active, as seen at `now`: a fact, whether or not a timer has
+    /// recorded it.
+    pub fn breached_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.due_at.filter(|due| *due < self.ended_at().unwrap_or(now))
+    }
+
+    /// Ends the present run, if there is one, and puts the clock into another state.
+    pub(super) fn stop(&mut self, at: Timestamp, state: ClockState) {
+        if let ClockState::Running(since) = self.state {
+            self.runs.push((since, at));
+        }
+        self.state = state;
+    }
+
+    /// Gives it the target of a policy, and the deadline that follows.
+    pub(super) fn aim(&mut self, policy: &PolicyDefinition, target: Target, hours: WorkingTime<'_>) {
+        self.policy = policy.key.clone();
+        self.target = target;
+        self.allowed = hours.allowed(self.activated_at, target);
+        self.reckon(hours);
+    }
+
+    /// The deadline that follows from the target, the finished runs and the present one.
+    pub(super) fn reckon(&mut self, hours: WorkingTime<'_>) {
+        let reached = self.allowed.and_then(|allowed| self.reaches(allowed, hours));
+        // The last deadline of a clock that ended stays to be seen.
+        if self.is_active() || reached.is_some() {
+            self.due_at = reached;
+        }
+    }
+
+    /// The instant at which so much working time is used up, if the clock goes on as it does now.
+    pub(super) fn reaches(&self, amount: Span, hours: WorkingTime<'_>) -> Option<Timestamp> {
+        let mut left = amount.millis();
+        for &(from, to) in &self.runs {
+            let used = hours.elapsed_millis(from, to);
+            if used >= left {
+                return hours.due(from, Span::from_millis(left));
+            }
+            left -= used;
+        }
+        match self.state {
+            ClockState::Running(since) => hours.due(since, Span::from_millis(left)),
+            ClockState::Paused(_) | ClockState::Fulfilled(_) | ClockState::Cancelled(_) => None,
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! The fold of a ticket's events into clocks.
+//!
+//! What a ticket waits for does not depend on policies: it is kept beside the clocks, so that a policy that comes late
+//! measures from when the wait began, with the pauses that there were.
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::{Clock, ClockState, Pin, WorkingTime};
+use crate::{
+    desk::{AgentOpened, Desk, PolicyDefinition, ReopenRule, Target},
+    ids::{QueueKey, TrackKey},
+    ticket::{CallOutcome, Priority, SlaApplied, SlaMetric, StatusRef, TicketEvent},
+    time::Timestamp,
+};
+
+/// What the conversation waits for. There are two of them: one to which only messages and calls are answers, and one to
+/// which notes are too.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Conversation {
+    answered: bool,
+    /// When the customer wrote what is not answered yet.
+    next_since: Option<Timestamp>,
+    /// The last answer.
+    update_since: Option<Timestamp>,
+}
+
+/// All clocks of a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Clocks {
+    /// The pinned policies, one a track.
+    pub pins: Vec<Pin>,
+    /// Every clock that was ever started.
+    pub clocks: Vec<Clock>,
+    opened_at: Timestamp,
+    by_agent: bool,
+    priority: Priority,
+    queue: Option<QueueKey>,
+    assigned: bool,
+    picked_up: bool,
+    team_since: Option<Timestamp>,
+    reopened_at: Option<Timestamp>,
+    /// Every status and since when.
+    statuses: Vec<(Timestamp, StatusRef)>,
+    spoken: Conversation,
+    noted: Conversation,
+}
+
+impl Clocks {
+    /// The earliest deadline that still counts.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.clocks.iter().filter(|clock| clock.is_active()).filter_map(|clock| clock.due_at).min()
+    }
+
+    /// The clock of a metric that runs or stands.
+    pub fn active(&self, track: &TrackKey, metric: SlaMetric) -> Option<&Clock> {
+        self.clocks.iter().find(|c| c.is_active() && c.metric == metric && c.track == *track)
+    }
+
+    /// The policy pinned for a track.
+    pub fn pinned_policy<'a>(&self, track: &TrackKey, desk: &'a Desk) -> Option<&'a PolicyDefinition> {
+        self.pins.iter().find(|pin| pin.track == *track)?.policy(desk)
+    }
+
+    /// True when an agent opened the ticket on somebody's behalf.
+    pub const fn by_agent(&self) -> bool {
+        self.by_agent
+    }
+
+    pub(super) const fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    pub(super) const fn queue(&self) -> Option<&QueueKey> {
+        self.queue.as_ref()
+    }
+
+    pub(super) const fn assigned(&self) -> bool {
+        self.assigned
+    }
+
+    pub(super) fn status(&self) -> Option<&StatusRef> {
+        self.statuses.last().map(|(_, status)| status)
+    }
+
+    fn is_done(&self) -> bool {
+        self.status().is_some_and(|status| status.category.is_done())
+    }
+
+    fn conversation(&self, policy: &PolicyDefinition) -> &Conversation {
+        if policy.notes_count { &self.noted } else { &self.spoken }
+    }
+
+    /// True for events by which clocks move; all others leave them as they are.
+    pub const fn concerned_by(event: &TicketEvent) -> bool {
+        match event {
+            TicketEvent::TicketOpened(_)
+            | TicketEvent::MessageReceived(_)
+            | TicketEvent::MessageSent(_)
+            | TicketEvent::NoteAdded(_)
+            | TicketEvent::CallLogged(_)
+            | TicketEvent::AgentAssigned(_)
+            | TicketEvent::AgentUnassigned(_)
+            | TicketEvent::ReturnedToQueue(_)
+            | TicketEvent::TeamAssigned(_)
+            | TicketEvent::TeamUnassigned(_)
+            | TicketEvent::QueueChanged(_)
+            | TicketEvent::StatusChanged(_)
+            | TicketEvent::Resolved(_)
+            | TicketEvent::Closed(_)
+            | TicketEvent::Reopened(_)
+            | TicketEvent::PriorityChanged(_)
+            | TicketEvent::Escalated(_)
+            | TicketEvent::SlaApplied(_)
+            | TicketEvent::SlaWarned(_)
+            | TicketEvent::SlaBreached(_) => true,
+            TicketEvent::CategoryChanged(_)
+            | TicketEvent::SubjectChanged(_)
+            | TicketEvent::RequesterChanged(_)
+            | TicketEvent::TagAdded(_)
+            | TicketEvent::TagRemoved(_)
+            | TicketEvent::FollowerAdded(_)
+            | TicketEvent::FollowerRemoved(_)
+            | TicketEvent::FieldChanged(_) => false,
+        }
+    }
+
+    /// The fold.
+    pub fn evolve(&mut self, event: &TicketEvent, at: Timestamp, desk: &Desk) {
+        match event {
+            TicketEvent::TicketOpened(e) => {
+                self.opened_at = at;
+                self.by_agent = e.by_agent;
+                self.priority = e.priority;
+                self.queue = Some(e.queue.clone());
+                self.statuses.push((at, e.status.clone()));
+            }
+            TicketEvent::SlaApplied(e) => self.apply_policy(e, at, desk),
+            TicketEvent::MessageReceived(_) => self.ask(at, desk),
+            TicketEvent::MessageSent(_) => self.answer(at, true, desk),
+            TicketEvent::NoteAdded(e) => {
+                if e.agent.is_some() {
+                    self.answer(at, false, desk);
+                }
+            }
+            TicketEvent::CallLogged(e) => match (e.outcome, &e.agent) {
+                (CallOutcome::Answered, Some(_)) => self.answer(at, true, desk),
+                (CallOutcome::Answered | CallOutcome::Missed, _) => self.ask(at, desk),
+            },
+            TicketEvent::AgentAssigned(_) => {
+                self.assigned = true;
+                if !self.picked_up {
+                    self.picked_up = true;
+                    self.end(SlaMetric::PickUp, ClockState::Fulfilled(at), desk, |_| true);
+                }
+            }
+            TicketEvent::AgentUnassigned(_) | TicketEvent::ReturnedToQueue(_) => self.assigned = false,
+            TicketEvent::TeamAssigned(_) => {
+                self.end(SlaMetric::TeamHandling, ClockState::Fulfilled(at), desk, |_| true);
+                self.team_since = Some(at);
+                self.start_missing(at, desk);
+            }
+            TicketEvent::TeamUnassigned(_) => {
+                self.end(SlaMetric::TeamHandling, ClockState::Fulfilled(at), desk, |_| true);
+                self.team_since = None;
+            }
+            TicketEvent::QueueChanged(e) => self.queue = Some(e.to.clone()),
+            TicketEvent::PriorityChanged(e) => {
+                self.priority = e.to;
+                self.retarget(at, desk, |_| true);
+            }
+            TicketEvent::StatusChanged(e) => self.enter(&e.to, at, desk),
+            TicketEvent::Resolved(e) => self.finish(&e.to, at, true, desk),
+            TicketEvent::Closed(e) => self.finish(&e.to, at, false, desk),
+            TicketEvent::Reopened(e) => self.reopen(&e.to, at, desk),
+            TicketEvent::SlaWarned(e) => self.mark(&e.track, e.metric, e.instance, |clock| clock.warned = true),
+            TicketEvent::SlaBreached(e) => self.mark(&e.track, e.metric, e.instance, |clock| clock.breached = true),
+            TicketEvent::Escalated(e) => {
+                if let Some(step) = &e.step {
+                    self.mark(&step.track, step.metric, step.instance, |clock| {
+                        clock.level = step.level;
+                        clock.level_at = Some(at);
+                    });
+                }
+            }
+            TicketEvent::CategoryChanged(_)
+            | TicketEvent::SubjectChanged(_)
+            | TicketEvent::RequesterChanged(_)
+            | TicketEvent::TagAdded(_)
+            | TicketEvent::TagRemoved(_)
+            | TicketEvent::FollowerAdded(_)
+            | TicketEvent::FollowerRemoved(_)
+            | TicketEvent::FieldChanged(_) => {}
+        }
+    }
+
+    fn mark(&mut self, track: &TrackKey, metric: SlaMetric, instance: u32, change: impl Fn(&mut Clock)) {
+        self.clocks
+            .iter_mut()
+            .filter(|c| c.instance == instance && c.metric == metric && c.track == *track)
+            .for_each(change);
+    }
+
+    fn apply_policy(&mut self, applied: &SlaApplied, at: Timestamp, desk: &Desk) {
+        let pin = Pin::from(applied);
+        match self.pins.iter_mut().find(|p| p.track == pin.track) {
+            Some(old) => *old = pin,
+            None => self.pins.push(pin),
+        }
+        self.retarget(at, desk, |track| *track == applied.track);
+    }
+
+    /// Brings active clocks in line with the pinned policies and the present priority: targets change, clocks without one
+    /// are cancelled, and a metric that gets its first target starts when its wait began. What was paused stays paused;
+    /// from now on the pinned policy says when a clock stands.
+    fn retarget(&mut self, at: Timestamp, desk: &Desk, tracks: impl Fn(&TrackKey) -> bool) {
+        let status = self.status().cloned();
+        let (pins, priority) = (&self.pins, self.priority);
+        self.clocks.retain_mut(|clock| {
+            let pin = pins.iter().find(|pin| pin.track == clock.track && tracks(&pin.track));
+            let Some(pin) = pin.filter(|_| clock.is_active()) else { return true };
+            let (policy, hours) = (pin.policy(desk), pin.hours(desk));
+            let Some((policy, target)) = policy.zip(policy.and_then(|p| p.targets(clock.metric).of(priority))) else {
+                // The deadline that it had stays to be seen: the calendar pinned now is not the one that it was counted in.
+                clock.stop(at, ClockState::Cancelled(at));
+                // What another policy began in the same instant, and this one does not measure, never was.
+                return clock.activated_at != at;
+            };
+            let stands = status.as_ref().is_some_and(|status| policy.pauses(clock.metric, status));
+            match (clock.state, stands) {
+                (ClockState::Running(_), true) => clock.stop(at, ClockState::Paused(at)),
+                (ClockState::Paused(_), false) => clock.state = ClockState::Running(at),
+                (
+                    ClockState::Running(_)
+                    | ClockState::Paused(_)
+                    | ClockState::Fulfilled(_)
+                    | ClockState::Cancelled(_),
+                    _,
+                ) => {}
+            }
+            clock.aim(policy, target, hours);
+            true
+        });
+        self.start_missing(at, desk);
+    }
+
+    /// Since when the ticket waits for what a metric measures; `None` when it does not.
+    fn waits_since(&self, metric: SlaMetric, policy: &PolicyDefinition) -> Option<Timestamp> {
+        if self.is_done() {
+            return None;
+        }
+        let conversation = self.conversation(policy);
+        let answered_by_opening = self.by_agent && policy.agent_opened == AgentOpened::Answered;
+        match metric {
+            SlaMetric::FirstResponse => (!conversation.answered && !answered_by_opening).then_some(self.opened_at),
+            SlaMetric::NextResponse => conversation.next_since.filter(|_| conversation.answered || answered_by_opening),
+            SlaMetric::PeriodicUpdate => conversation.update_since,
+            SlaMetric::PickUp => (!self.picked_up).then_some(self.opened_at),
+            SlaMetric::TeamHandling => self.team_since,
+            SlaMetric::Resolution => Some(self.reopened_at.unwrap_or(self.opened_at)),
+        }
+    }
+
+    /// Starts a clock for every wait that a pinned policy measures and no clock counts.
+    fn start_missing(&mut self, at: Timestamp, desk: &Desk) {
+        let mut started = Vec::new();
+        for pin in &self.pins {
+            let Some(policy) = pin.policy(desk) else { continue };
+            for metric in SlaMetric::ALL {
+                let Some(target) = policy.targets(metric).of(self.priority) else { continue };
+                let of_metric = || self.clocks.iter().filter(|c| c.metric == metric && c.track == pin.track);
+                if of_metric().any(Clock::is_active) {
+                    continue;
+                }
+                if let Some(since) = self.waits_since(metric, policy) {
+                    let instance = of_metric().map(|clock| clock.instance).max().unwrap_or(0) + 1;
+                    let (state, runs) = self.counted_since(since, at, metric, policy);
+                    let track = pin.track.clone();
+                    started.push(new_clock(
+                        track,
+                        policy,
+                        metric,
+                        instance,
+                        target,
+                        since,
+                        state,
+                        runs,
+                        pin.hours(desk),
+                    ));
+                }
+            }
+        }
+        self.clocks.extend(started);
+    }
+
+    /// What a clock of this policy would have counted from an instant up to now.
+    fn counted_since(
+        &self,
+        since: Timestamp,
+        at: Timestamp,
+        metric: SlaMetric,
+        policy: &PolicyDefinition,
+    ) -> (ClockState, Vec<(Timestamp, Timestamp)>) {
+        let (mut state, mut runs) = (ClockState::Running(since), Vec::new());
+        for (entered, status) in self.statuses.iter().filter(|(entered, _)| *entered <= at) {
+            let entered = (*entered).max(since);
+            match (state, policy.pauses(metric, status)) {
+                (ClockState::Running(from), true) => {
+                    if from < entered {
+                        runs.push((from, entered));
+                    }
+                    state = ClockState::Paused(entered);
+                }
+                (ClockState::Paused(_), false) => state = ClockState::Running(entered),
+                (
+                    ClockState::Running(_)
+                    | ClockState::Paused(_)
+                    | ClockState::Fulfilled(_)
+                    | ClockState::Cancelled(_),
+                    _,
+                ) => {}
+            }
+        }
+        (state, runs)
+    }
+
+    /// The customer spoke.
+    fn ask(&mut self, at: Timestamp, desk: &Desk) {
+        for conversation in [&mut self.spoken, &mut self.noted] {
+            if conversation.answered || self.by_agent {
+                conversation.next_since.get_or_insert(at);
+            }
+        }
+        self.start_missing(at, desk);
+    }
+
+    /// An agent spoke: to the customer, or in a note.
+    fn answer(&mut self, at: Timestamp, publicly: bool, desk: &Desk) {
+        let done = self.is_done();
+        for conversation in [Some(&mut self.noted), publicly.then_some(&mut self.spoken)].into_iter().flatten() {
+            conversation.answered = true;
+            conversation.next_since = None;
+            conversation.update_since = (!done).then_some(at);
+        }
+        for metric in [SlaMetric::FirstResponse, SlaMetric::NextResponse, SlaMetric::PeriodicUpdate] {
+            self.end(metric, ClockState::Fulfilled(at), desk, |policy| publicly || policy.notes_count);
+        }
+        self.start_missing(at, desk);
+    }
+
+    /// Ends the active clocks of a metric.
+    fn end(&mut self, metric: SlaMetric, state: ClockState, desk: &Desk, of: impl Fn(&PolicyDefinition) -> bool) {
+        self.each_active(desk, |clock, policy, hours| {
+            if let ClockState::Fulfilled(at) | ClockState::Cancelled(at) = state
+                && clock.metric == metric
+                && of(policy)
+            {
+                clock.stop(at, state);
+                clock.reckon(hours);
+            }
+        });
+    }
+
+    fn enter(&mut self, status: &StatusRef, at: Timestamp, desk: &Desk) {
+        self.statuses.push((at, status.clone()));
+        self.each_active(desk, |clock, policy, hours| {
+            match (clock.state, policy.pauses(clock.metric, status)) {
+                (ClockState::Running(_), true) => clock.stop(at, ClockState::Paused(at)),
+                (ClockState::Paused(_), false) => clock.state = ClockState::Running(at),
+                (
+                    ClockState::Running(_)
+                    | ClockState::Paused(_)
+                    | ClockState::Fulfilled(_)
+                    | ClockState::Cancelled(_),
+                    _,
+                ) => return,
+            }
+            clock.reckon(hours);
+        });
+    }
+
+    /// The ticket was resolved or closed: no clock goes on. A resolution fulfils what waited for it; an answer that never
+    /// came, and a resolution skipped by closing, are cancelled.
+    fn finish(&mut self, status: &StatusRef, at: Timestamp, resolved: bool, desk: &Desk) {
+        self.statuses.push((at, status.clone()));
+        for conversation in [&mut self.spoken, &mut self.noted] {
+            conversation.next_since = None;
+            conversation.update_since = None;
+        }
+        for pin in &self.pins {
+            let hours = pin.hours(desk);
+            let goes_on = pin.policy(desk).is_some_and(|policy| policy.reopen == ReopenRule::Continue);
+            for clock in self.clocks.iter_mut().filter(|clock| clock.track == pin.track) {
+                let fulfils = resolved && matches!(clock.metric, SlaMetric::Resolution | SlaMetric::TeamHandling);
+                if clock.is_active() {
+                    let state = if fulfils { ClockState::Fulfilled(at) } else { ClockState::Cancelled(at) };
+                    clock.stop(at, state);
+                    clock.reckon(hours);
+                } else if let (ClockState::Fulfilled(_), true, true, SlaMetric::Resolution) =
+                    (clock.state, fulfils, goes_on, clock.metric)
+                {
+                    // Resolved again, straight from closed: the last resolution is the one that counts.
+                    if let Some((from, _)) = clock.runs.pop() {
+                        clock.runs.push((from, at));
+                    }
+                    clock.state = ClockState::Fulfilled(at);
+                    clock.reckon(hours);
+                }
+            }
+        }
+    }
+
+    fn reopen(&mut self, status: &StatusRef, at: Timestamp, desk: &Desk) {
+        self.statuses.push((at, status.clone()));
+        self.reopened_at = Some(at);
+        self.team_since = self.team_since.map(|_| at);
+        for conversation in [&mut self.spoken, &mut self.noted] {
+            conversation.update_since = conversation.answered.then_some(at);
+        }
+        for pin in &self.pins {
+            let Some(policy) = pin.policy(desk) else { continue };
+            let hours = pin.hours(desk);
+            for metric in SlaMetric::ALL {
+                let rule = match metric {
+                    // An answer that was given stays given, and so does a pick-up; one that never came is still owed.
+                    SlaMetric::FirstResponse | SlaMetric::PickUp => ReopenRule::Resume,
+                    SlaMetric::Resolution | SlaMetric::TeamHandling => policy.reopen,
+                    // Waits that begin anew.
+                    SlaMetric::NextResponse | SlaMetric::PeriodicUpdate => continue,
+                };
+                let newest = self.clocks.iter_mut().rfind(|c| c.metric == metric && c.track == pin.track);
+                let Some(clock) = newest.filter(|clock| !clock.is_active()) else { continue };
+                let fulfilled = matches!(clock.state, ClockState::Fulfilled(_));
+                let over = match metric {
+                    SlaMetric::FirstResponse | SlaMetric::PickUp => fulfilled,
+                    SlaMetric::TeamHandling => self.team_since.is_none(),
+                    SlaMetric::Resolution | SlaMetric::NextResponse | SlaMetric::PeriodicUpdate => false,
+                };
+                let Some(target) = policy.targets(metric).of(self.priority).filter(|_| !over) else { continue };
+                match rule {
+                    ReopenRule::Continue => {
+                        let since = clock.runs.pop().map_or(at, |(from, _)| from);
+                        clock.state = ClockState::Running(since);
+                    }
+                    ReopenRule::Resume => clock.state = ClockState::Running(at),
+                    // The clock that is missing then is a new one.
+                    ReopenRule::Restart => continue,
+                }
+                if policy.pauses(metric, status) {
+                    clock.stop(at, ClockState::Paused(at));
+                }
+                clock.aim(policy, target, hours);
+            }
+        }
+        self.start_missing(at, desk);
+    }
+
+    fn each_active(&mut self, desk: &Desk, change: impl Fn(&mut Clock, &PolicyDefinition, WorkingTime<'_>)) {
+        for pin in &self.pins {
+            let Some(policy) = pin.policy(desk) else { continue };
+            let hours = pin.hours(desk);
+            for clock in self.clocks.iter_mut().filter(|c| c.is_active() && c.track == pin.track) {
+                change(clock, policy, hours);
+            }
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "a clock has that many parts, and is made in one place")]
+fn new_clock(
+    track: TrackKey,
+    policy: &PolicyDefinition,
+    metric: SlaMetric,
+    instance: u32,
+    target: Target,
+    since: Timestamp,
+    state: ClockState,
+    runs: Vec<(Timestamp, Timestamp)>,
+    hours: WorkingTime<'_>,
+) -> Clock {
+    let mut clock = Clock {
+        track,
+        policy: policy.key.clone(),
+        metric,
+        instance,
+        target,
+        allowed: None,
+        activated_at: since,
+        state,
+        runs,
+        due_at: None,
+        warned: false,
+        breached: false,
+        level: 0,
+        level_at: None,
+    };
+    clock.aim(policy, target, hours);
+    clock
+}

@@ -1,0 +1,387 @@
+//! Why a deadline is when it is: what happened to a clock and by which event, and each stretch of working time that it
+//! counted. The stretches add up to the target; a test holds them to that.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{
+    Clocks,
+    clock::{Clock, ClockState, Pin},
+};
+use crate::{
+    desk::{Desk, Span},
+    event::EventAddress,
+    ids::{PolicyKey, TrackKey},
+    ticket::{SlaApplied, SlaMetric, TicketEvent},
+    time::Timestamp,
+};
+
+/// An event of a ticket with its place in the log.
+#[derive(Debug, Clone)]
+pub struct StreamEvent {
+    /// Its place.
+    pub address: EventAddress,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: TicketEvent,
+}
+
+/// What may happen to a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// It started.
+    Activated,
+    /// It got a policy or another target.
+    Aimed,
+    /// It stands from now on.
+    Paused,
+    /// It counts again.
+    Resumed,
+    /// A warning was recorded.
+    Warned,
+    /// Its deadline passed.
+    Breached,
+    /// A step of its escalation was taken.
+    Escalated,
+    /// What it waited for happened.
+    Fulfilled,
+    /// What it waited for cannot happen any more, or is not measured any more.
+    Cancelled,
+}
+
+impl Moment {
+    /// Name as it is shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Activated => "activated",
+            Self::Aimed => "aimed",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::Warned => "warned",
+            Self::Breached => "breached",
+            Self::Escalated => "escalated",
+            Self::Fulfilled => "fulfilled",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Something that happened to a clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClockMoment {
+    /// The track.
+    pub track: TrackKey,
+    /// The metric.
+    pub metric: SlaMetric,
+    /// Which clock of the metric, from 1.
+    pub instance: u32,
+    /// The policy then.
+    pub policy: PolicyKey,
+    /// What happened.
+    pub moment: Moment,
+    /// When.
+    pub at: Timestamp,
+    /// The deadline after it.
+    pub due_at: Option<Timestamp>,
+    /// The event that led to it; none for a deadline that passed and that no timer has recorded.
+    pub event: Option<EventAddress>,
+    /// Stored type of that event.
+    pub event_type: Option<&'static str>,
+}
+
+/// How a stretch of working time counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stretch {
+    /// It was counted towards the target.
+    Counted,
+    /// It would be counted if the clock went on until the deadline.
+    Expected,
+    /// It was counted after the target was used up.
+    Overrun,
+}
+
+impl Stretch {
+    /// Name as it is shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counted => "counted",
+            Self::Expected => "expected",
+            Self::Overrun => "overrun",
+        }
+    }
+}
+
+/// A stretch of working time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Interval {
+    /// Its first instant.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub to: Timestamp,
+    /// How it counts.
+    pub stretch: Stretch,
+}
+
+impl Interval {
+    /// Its length in milliseconds.
+    pub const fn millis(&self) -> i64 {
+        self.to.millis_since(self.from)
+    }
+}
+
+/// The derivation of a clock's deadline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The clock.
+    pub clock: Clock,
+    /// How its policy was chosen: policy and calendar versions, zone data, reason.
+    pub applied: SlaApplied,
+    /// Place of the event that applied it.
+    pub applied_by: EventAddress,
+    /// What happened to the clock, in order.
+    pub moments: Vec<ClockMoment>,
+    /// Stretches of working time: counted and expected ones add up to the target when there is a deadline.
+    pub intervals: Vec<Interval>,
+    /// When the deadline passed while the clock was active.
+    pub breached_at: Option<Timestamp>,
+}
+
+/// What is known of a clock beside itself.
+struct Trace {
+    clock: Clock,
+    pin: Pin,
+    applied: (EventAddress, SlaApplied),
+    moments: Vec<ClockMoment>,
+}
+
+impl Trace {
+    fn is_of(&self, clock: &Clock) -> bool {
+        (clock.instance, clock.metric) == (self.clock.instance, self.clock.metric) && clock.track == self.clock.track
+    }
+
+    fn note(&mut self, moment: Moment, at: Timestamp, by: &StreamEvent) {
+        let Clock { track, metric, instance, policy, due_at, .. } = &self.clock;
+        self.moments.push(ClockMoment {
+            track: track.clone(),
+            metric: *metric,
+            instance: *instance,
+            policy: policy.clone(),
+            moment,
+            at,
+            due_at: *due_at,
+            event: Some(by.address),
+            event_type: Some(crate::event::EventFamily::type_version(&by.event).0),
+        });
+    }
+
+    /// Takes the clock as it is after an event.
+    fn take(&mut self, clock: &Clock, by: &StreamEvent) {
+        let before = std::mem::replace(&mut self.clock, clock.clone());
+        let active = |state: ClockState| matches!(state, ClockState::Running(_) | ClockState::Paused(_));
+        match (before.state, clock.state) {
+            (ClockState::Running(_), ClockState::Paused(at)) => self.note(Moment::Paused, at, by),
+            (ClockState::Paused(_), ClockState::Running(at)) => self.note(Moment::Resumed, at, by),
+            (old, ClockState::Fulfilled(at)) if old != clock.state => self.note(Moment::Fulfilled, at, by),
+            (old, ClockState::Cancelled(at)) if old != clock.state => self.note(Moment::Cancelled, at, by),
+            (old, new) if !active(old) && active(new) => {
+                self.note(Moment::Resumed, by.at, by);
+                if let ClockState::Paused(at) = new {
+                    self.note(Moment::Paused, at, by);
+                }
+            }
+            _ => {}
+        }
+        if (&before.policy, before.target, before.allowed) != (&clock.policy, clock.target, clock.allowed) {
+            self.note(Moment::Aimed, by.at, by);
+        }
+        if clock.warned && !before.warned {
+            self.note(Moment::Warned, by.at, by);
+        }
+        if clock.level != before.level {
+            self.note(Moment::Escalated, by.at, by);
+        }
+        if clock.breached && !before.breached {
+            let due_at = if let TicketEvent::SlaBreached(breach) = &by.event { breach.due_at } else { by.at };
+            self.note(Moment::Breached, due_at, by);
+        }
+    }
+}
+
+fn traces(events: &[StreamEvent], desk: &Desk, now: Timestamp) -> Vec<Trace> {
+    let mut clocks = Clocks::default();
+    let mut applied: Vec<(EventAddress, SlaApplied)> = Vec::new();
+    let mut traces: Vec<Trace> = Vec::new();
+    for event in events {
+        clocks.evolve(&event.event, event.at, desk);
+        if let TicketEvent::SlaApplied(choice) = &event.event {
+            applied.retain(|(_, other)| other.track != choice.track);
+            applied.push((event.address, choice.clone()));
+        }
+        // A clock that never was, because another policy came in the same instant.
+        traces.retain(|trace| clocks.clocks.iter().any(|clock| trace.is_of(clock)));
+        for clock in &clocks.clocks {
+            let pin = clocks.pins.iter().find(|pin| pin.track == clock.track);
+            let choice = applied.iter().find(|(_, choice)| choice.track == clock.track);
+            let (Some(pin), Some(choice)) = (pin, choice) else { continue };
+            if let Some(trace) = traces.iter_mut().find(|trace| trace.is_of(clock)) {
+                if trace.clock.is_active() || clock.is_active() {
+                    if clock.is_active() {
+                        (trace.pin, trace.applied) = (pin.clone(), choice.clone());
+                    }
+                    trace.take(clock, event);
+                } else if trace.clock != *clock {
+                    trace.take(clock, event);
+                }
+            } else {
+                let mut trace =
+                    Trace { clock: clock.clone(), pin: pin.clone(), applied: choice.clone(), moments: Vec::new() };
+                trace.note(Moment::Activated, clock.activated_at, event);
+                if let ClockState::Paused(at) = clock.state {
+                    trace.note(Moment::Paused, at, event);
+                }
+                traces.push(trace);
+            }
+        }
+    }
+    for trace in &mut traces {
+        if let Some(at) = trace.clock.breached_at(now)
+            && !trace.clock.breached
+        {
+            let Clock { track, metric, instance, policy, due_at, .. } = &trace.clock;
+            trace.moments.push(ClockMoment {
+                track: track.clone(),
+                metric: *metric,
+                instance: *instance,
+                policy: policy.clone(),
+                moment: Moment::Breached,
+                at,
+                due_at: *due_at,
+                event: None,
+                event_type: None,
+            });
+        }
+        trace.moments.sort_by_key(|moment| moment.at);
+    }
+    traces
+}
+
+/// Everything that happened to a ticket's clocks, in order of the instants.
+pub fn moments(events: &[StreamEvent], desk: &Desk, now: Timestamp) -> Vec<ClockMoment> {
+    let mut moments: Vec<_> = traces(events, desk, now).into_iter().flat_map(|trace| trace.moments).collect();
+    moments.sort_by_key(|moment| moment.at);
+    moments
+}
+
+/// The derivation of every clock of a ticket from its events, as seen at `now`.
+pub fn explain(events: &[StreamEvent], desk: &Desk, now: Timestamp) -> Vec<Explanation> {
+    let explained = traces(events, desk, now).into_iter().map(|trace| {
+        let intervals = intervals(&trace.clock, &trace.pin, desk, now);
+        let (applied_by, applied) = trace.applied;
+        let breached_at = trace.clock.breached_at(now);
+        Explanation { clock: trace.clock, applied, applied_by, moments: trace.moments, intervals, breached_at }
+    });
+    explained.collect()
+}
+
+fn intervals(clock: &Clock, pin: &Pin, desk: &Desk, now: Timestamp) -> Vec<Interval> {
+    let hours = pin.hours(desk);
+    let mut left = clock.allowed.map_or(i64::MAX, Span::millis);
+    let mut intervals = Vec::new();
+    let mut count = |from: Timestamp, to: Timestamp, stretch: Stretch| {
+        for window in hours.stretches(from, to) {
+            let length = window.close.millis_since(window.open);
+            let counted = length.min(left);
+            let end = window.open.plus_millis(counted);
+            if counted > 0 {
+                intervals.push(Interval { from: window.open, to: end, stretch });
+            }
+            if counted < length {
+                intervals.push(Interval { from: end, to: window.close, stretch: Stretch::Overrun });
+            }
+            left -= counted;
+        }
+    };
+    for &(from, to) in &clock.runs {
+        count(from, to, Stretch::Counted);
+    }
+    let mut reached = clock.runs.last().map_or(clock.activated_at, |(_, to)| *to);
+    if let ClockState::Running(since) = clock.state {
+        reached = now.max(since);
+        count(since, reached, Stretch::Counted);
+    }
+    if let Some(due_at) = clock.due_at {
+        count(reached, due_at, Stretch::Expected);
+    }
+    intervals
+}
+
+/// A length of time as `8h30m`, with milliseconds when there are some.
+fn length(millis: i64) -> String {
+    match millis % 1000 {
+        0 => Span::from_millis(millis).to_string(),
+        rest => format!("{}.{rest:03}s", Span::from_millis(millis - rest)),
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { clock, applied, applied_by, .. } = self;
+        writeln!(f, "{} {} of {}", clock.metric, clock.instance, clock.track)?;
+        write!(f, "  policy    {} version {}", clock.policy, applied.policy_version)?;
+        write!(f, ", applied by event {}.{} ({}", applied_by.position, applied_by.index, applied.reason)?;
+        match applied.matched.join(", ") {
+            matched if matched.is_empty() => writeln!(f, "; it is for every ticket)")?,
+            matched => writeln!(f, "; {matched})")?,
+        }
+        match &applied.calendar {
+            Some(key) => {
+                writeln!(f, "  calendar  {key} version {}, zone data {}", applied.calendar_version, applied.tzdb)?
+            }
+            None => writeln!(f, "  calendar  none: round the clock")?,
+        }
+        match clock.allowed {
+            Some(allowed) => {
+                writeln!(f, "  target    {}, which is {} of working time", clock.target, length(allowed.millis()))?
+            }
+            None => writeln!(f, "  target    {}, out of reach", clock.target)?,
+        }
+        for moment in &self.moments {
+            write!(f, "  {}  {:<9}", moment.at, moment.moment.name())?;
+            match (moment.event_type, moment.event) {
+                (Some(name), Some(event)) => write!(f, " by {name} ({}.{})", event.position, event.index)?,
+                _ => write!(f, " by no event: the deadline passed")?,
+            }
+            match moment.due_at {
+                Some(due) => writeln!(f, ", due {due}")?,
+                None => writeln!(f, ", no deadline while it stands")?,
+            }
+        }
+        let mut used = 0;
+        for interval in &self.intervals {
+            used += interval.millis();
+            let word = interval.stretch.name();
+            writeln!(
+                f,
+                "  {} – {}  {word:<8} {:>12}  = {}",
+                interval.from,
+                interval.to,
+                length(interval.millis()),
+                length(used)
+            )?;
+        }
+        match clock.due_at {
+            Some(due) => write!(f, "  due       {due}")?,
+            None => write!(f, "  due       never while it stands")?,
+        }
+        match (clock.met(), self.breached_at) {
+            (Some(true), _) => writeln!(f, ", met"),
+            (Some(false), _) => writeln!(f, ", missed"),
+            (None, Some(_)) => writeln!(f, ", passed"),
+            (None, None) => writeln!(f),
+        }
+    }
+}

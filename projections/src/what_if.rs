@@ -1,0 +1,226 @@
+//! What service levels would have come to under other policies or calendars: the log folded once more, with some
+//! definitions taken for granted from its beginning, and counted beside what was. Nothing is written.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use docket_core::{
+    desk::{CalendarDefinition, Desk, DeskEvent, PolicyDefinition},
+    event::{Commit, Event},
+    ids::{PolicyKey, QueueKey, StreamId, TicketId, TrackKey},
+    personal::Personal,
+    sla::{ClockState, Clocks, policies_to_apply},
+    ticket::{Priority, SlaMetric, SlaReason, Ticket, TicketEvent},
+    time::Timestamp,
+};
+use serde::Serialize;
+
+use crate::{
+    report::{ReportPeriod, counts_at},
+    views::Views,
+};
+
+/// A fold of the log under policies and calendars that are supposed.
+#[derive(Debug)]
+pub struct WhatIf {
+    policies: BTreeSet<String>,
+    calendars: BTreeSet<String>,
+    /// Tracks whose choice of policies is made anew; on the others what was chosen stays.
+    tracks: BTreeSet<TrackKey>,
+    desk: Desk,
+    tickets: HashMap<TicketId, Ticket>,
+}
+
+impl WhatIf {
+    /// Supposes these definitions in place of every version of the same keys; `present` says which policies use the
+    /// calendars.
+    pub fn new(policies: &[PolicyDefinition], calendars: &[CalendarDefinition], present: &Desk) -> Self {
+        let calendar_keys: BTreeSet<String> = calendars.iter().map(|calendar| calendar.key.to_string()).collect();
+        let uses_one = |policy: &&PolicyDefinition| {
+            policy.calendar.as_ref().is_some_and(|key| calendar_keys.contains(key.as_str()))
+        };
+        let present = present.policies.values().map(|part| &part.definition);
+        let tracks = policies.iter().chain(present.filter(uses_one)).map(|policy| policy.track.clone()).collect();
+        let mut desk = Desk::default();
+        desk.suppose(policies, calendars);
+        Self {
+            policies: policies.iter().map(|policy| policy.key.to_string()).collect(),
+            calendars: calendar_keys,
+            tracks,
+            desk,
+            tickets: HashMap::new(),
+        }
+    }
+
+    fn is_supposed(&self, event: &DeskEvent) -> bool {
+        match event {
+            DeskEvent::PolicyDefined(e) => self.policies.contains(e.policy.key.as_str()),
+            DeskEvent::PolicyRetired(e) => self.policies.contains(e.key.as_str()),
+            DeskEvent::CalendarDefined(e) => self.calendars.contains(e.calendar.key.as_str()),
+            DeskEvent::CalendarRetired(e) => self.calendars.contains(e.key.as_str()),
+            _ => false,
+        }
+    }
+
+    fn fold(&mut self, id: TicketId, event: &TicketEvent, at: Timestamp) {
+        let (reason, concerns) = match event {
+            TicketEvent::SlaApplied(e) if self.tracks.contains(&e.track) => return,
+            TicketEvent::TicketOpened(_) => (Some(SlaReason::Opened), true),
+            TicketEvent::QueueChanged(_) => (Some(SlaReason::QueueChanged), true),
+            TicketEvent::PriorityChanged(_) => (Some(SlaReason::PriorityChanged), true),
+            TicketEvent::CategoryChanged(_) => (Some(SlaReason::CategoryChanged), true),
+            TicketEvent::TeamAssigned(_) | TicketEvent::TeamUnassigned(_) => (Some(SlaReason::TeamChanged), true),
+            TicketEvent::TagAdded(_) | TicketEvent::TagRemoved(_) => (Some(SlaReason::TagsChanged), true),
+            other => (None, Clocks::concerned_by(other)),
+        };
+        if !concerns {
+            return;
+        }
+        let Some(mut ticket) = Ticket::evolve(self.tickets.remove(&id), event, at, &self.desk) else { return };
+        // Only what clocks and the choice of policies look at is kept.
+        ticket.subject = Personal::new(String::new());
+        if let Some(reason) = reason {
+            let subject = ticket.subject_of_policies();
+            let chosen = policies_to_apply(&self.desk, subject, &ticket.clocks, at, reason);
+            for choice in chosen.into_iter().filter(|choice| self.tracks.contains(&choice.track)) {
+                ticket.clocks.evolve(&TicketEvent::from(choice), at, &self.desk);
+            }
+        }
+        self.tickets.insert(id, ticket);
+    }
+
+    /// Service levels as they were beside those that would have been. Views and fold stand at the same position.
+    pub fn compare(&self, views: &Views, period: ReportPeriod) -> Comparison {
+        let mut groups = BTreeMap::new();
+        let tickets = views.tickets();
+        for row in tickets.rows() {
+            if let Some(queue) = tickets.queues.name(row.queue) {
+                count(&mut groups, &row.clocks, queue, row.priority, period, |group| &mut group.official);
+            }
+        }
+        for ticket in self.tickets.values() {
+            count(&mut groups, &ticket.clocks, &ticket.queue, ticket.priority, period, |group| &mut group.supposed);
+        }
+        Comparison { groups: groups.into_values().collect() }
+    }
+}
+
+impl WhatIf {
+    /// Folds the next commit.
+    pub fn apply(&mut self, commit: &Commit) {
+        for event in &commit.events {
+            match (&event.event, commit.stream) {
+                (Event::Desk(event), _) if !self.is_supposed(event) => self.desk.evolve(event, commit.position),
+                (Event::Ticket(ticket_event), StreamId::Ticket(id)) => self.fold(id, ticket_event, event.occurred_at),
+                (
+                    Event::Desk(_) | Event::Ticket(_) | Event::Customer(_) | Event::Access(_) | Event::Unknown { .. },
+                    _,
+                ) => {}
+            }
+        }
+    }
+}
+
+/// Both counts of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Compliance {
+    /// The track.
+    pub track: TrackKey,
+    /// The metric.
+    pub metric: SlaMetric,
+    /// The policy by which it was, or would have been, measured.
+    pub policy: PolicyKey,
+    /// The ticket's queue.
+    pub queue: QueueKey,
+    /// The ticket's priority.
+    pub priority: Priority,
+    /// What was.
+    pub official: Tally,
+    /// What would have been.
+    pub supposed: Tally,
+}
+
+/// Clocks by how they ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Tally {
+    /// Fulfilled in time.
+    pub met: u64,
+    /// Fulfilled too late.
+    pub missed: u64,
+    /// Running or standing.
+    pub active: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+impl Tally {
+    /// Adds another one.
+    pub fn add(&mut self, other: &Self) {
+        self.met += other.met;
+        self.missed += other.missed;
+        self.active += other.active;
+        self.cancelled += other.cancelled;
+    }
+
+    /// met / (met + missed); none of none.
+    pub fn compliance(&self) -> Option<f64> {
+        let of = self.met + self.missed;
+        (of > 0).then(|| self.met as f64 / of as f64)
+    }
+}
+
+/// Service levels as they were beside those that would have been, in the order of track, metric, policy, queue and
+/// priority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// Every group in which something was counted.
+    pub groups: Vec<Compliance>,
+}
+
+impl Comparison {
+    /// True when nothing would have been otherwise.
+    pub fn is_identical(&self) -> bool {
+        self.groups.iter().all(|group| group.official == group.supposed)
+    }
+
+    /// The sums of the groups that share a key.
+    pub fn sums<K: Ord>(&self, key: impl Fn(&Compliance) -> K) -> BTreeMap<K, (Tally, Tally)> {
+        let mut sums: BTreeMap<K, (Tally, Tally)> = BTreeMap::new();
+        for group in &self.groups {
+            let (official, supposed) = sums.entry(key(group)).or_default();
+            official.add(&group.official);
+            supposed.add(&group.supposed);
+        }
+        sums
+    }
+}
+
+type Groups = BTreeMap<(TrackKey, SlaMetric, PolicyKey, QueueKey, Priority), Compliance>;
+
+fn count(
+    groups: &mut Groups,
+    clocks: &Clocks,
+    queue: &QueueKey,
+    priority: Priority,
+    period: ReportPeriod,
+    side: impl Fn(&mut Compliance) -> &mut Tally,
+) {
+    for clock in clocks.clocks.iter().filter(|clock| period.holds(counts_at(clock))) {
+        let key = (clock.track.clone(), clock.metric, clock.policy.clone(), queue.clone(), priority);
+        let group = groups.entry(key).or_insert_with(|| Compliance {
+            track: clock.track.clone(),
+            metric: clock.metric,
+            policy: clock.policy.clone(),
+            queue: queue.clone(),
+            priority,
+            official: Tally::default(),
+            supposed: Tally::default(),
+        });
+        let tally = side(group);
+        match (clock.met(), clock.state) {
+            (Some(true), _) => tally.met += 1,
+            (Some(false), _) => tally.missed += 1,
+            (None, ClockState::Cancelled(_)) => tally.cancelled += 1,
+            (None, ClockState::Running(_) | ClockState::Paused(_) | ClockState::Fulfilled(_)) => tally.active += 1,
+        }
+    }
+}
