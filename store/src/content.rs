@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use sha2::{Digest, Sha256};
@@ -36,12 +37,15 @@ pub enum ContentError {
 #[derive(Debug, Clone)]
 pub struct ContentStore {
     dir: PathBuf,
+    /// Held while a body is written, by the first digit of its name: two who store the same body at once would write to one
+    /// temporary file. Nobody else writes here: that takes the lock of the data directory.
+    writing: Arc<[Mutex<()>; 16]>,
 }
 
 impl ContentStore {
     /// The store in this directory; made when the first body comes.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), writing: Arc::default() }
     }
 
     /// Stores the bytes and gives their name: the hexadecimal SHA-256. Durable when it returns; storing the same again
@@ -53,6 +57,8 @@ impl ContentStore {
         let name = hex::encode(Sha256::digest(bytes));
         let path = self.path(&name)?;
         let io = |source| ContentError::Io { path: path.clone(), source };
+        let digit = name.chars().next().and_then(|digit| digit.to_digit(16)).unwrap_or_default();
+        let _alone = self.writing[digit as usize & 15].lock().unwrap_or_else(PoisonError::into_inner);
         if path.try_exists().map_err(io)? {
             if self.get(&name).is_ok() {
                 // Whoever stored it may have been interrupted before its entry was on disk.
@@ -152,6 +158,23 @@ fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_who_store_the_same_body_at_once_all_have_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ContentStore::new(dir.path());
+        for round in 0..40 {
+            let body = format!("{round} a long text ").repeat(4_000);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        let name = store.put(body.as_bytes()).unwrap();
+                        assert_eq!(store.get(&name).unwrap(), body.as_bytes());
+                    });
+                }
+            });
+        }
+    }
 
     #[test]
     fn a_body_is_read_back_by_its_hash_and_a_damaged_one_is_not_served() {
