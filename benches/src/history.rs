@@ -23,7 +23,8 @@ pub fn ticket(n: u32) -> StreamId {
     StreamId::Ticket(TicketId::new(Ulid::from_parts(START.unsigned_abs(), u128::from(n))))
 }
 
-fn append(stream: StreamId, expected: Expected, at: Timestamp, events: Vec<DatedEvent>) -> Append {
+/// A commit to be submitted.
+pub fn append(stream: StreamId, expected: Expected, at: Timestamp, events: Vec<DatedEvent>) -> Append {
     let id = CommitId::new(Ulid::generate());
     Append {
         id,
@@ -122,7 +123,8 @@ fn desk_config() -> anyhow::Result<DeskConfig> {
     toml::from_str(SHOP).context("the example's desk")
 }
 
-fn submit(log: &dyn EventLog, batch: &mut Vec<Append>) -> anyhow::Result<()> {
+/// Submits a batch and empties it.
+pub fn submit(log: &dyn EventLog, batch: &mut Vec<Append>) -> anyhow::Result<()> {
     for answer in log.append_all(std::mem::take(batch)) {
         answer?;
     }

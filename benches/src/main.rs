@@ -7,6 +7,7 @@ mod growth;
 mod history;
 #[cfg(feature = "peers")]
 mod peers;
+mod service_levels;
 mod views;
 
 use std::{path::PathBuf, time::Duration};
@@ -34,8 +35,11 @@ struct Args {
     /// Grow a log up to so many events, measured at 10,000 and every tenfold of it; 10 million take about 12 GB of disk
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
-    /// Only these parts: appends, growth, views
-    #[arg(long, value_delimiter = ',', default_values = ["appends", "growth", "views"])]
+    /// Running SLA clocks; a million take about 1.5 GB of memory
+    #[arg(long, default_value_t = 100_000)]
+    clocks: u32,
+    /// Only these parts: appends, growth, views, sla
+    #[arg(long, value_delimiter = ',', default_values = ["appends", "growth", "views", "sla"])]
     only: Vec<String>,
     /// Print the figures as JSON too
     #[arg(long)]
@@ -57,6 +61,10 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("views") {
         figures.extend(views::rebuild_and_page(&scratch.path().join("history"), args.tickets)?);
+    }
+    if wanted("sla") {
+        figures.push(service_levels::deadlines(Duration::from_secs_f64(args.seconds))?);
+        figures.extend(service_levels::timers(&scratch.path().join("sla"), args.clocks)?);
     }
     print!("{}", figure::table(&figures));
     if args.json {

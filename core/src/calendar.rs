@@ -239,11 +239,12 @@ impl Calendar {
     }
 
     /// The earliest instant at which so much working time has passed since `from`: at closing time rather than at the
-    /// next opening. `None` when that is not within ten years.
+    /// next opening; no time at all has passed at the first instant from then on that is open. `None` when that is not within
+    /// ten years.
     pub fn due(&self, from: Timestamp, target: Span) -> Option<Timestamp> {
         let mut left = target.millis();
         if left <= 0 {
-            return Some(from);
+            return self.open_from(from);
         }
         for window in self.windows(from) {
             let open = window.open.max(from);

@@ -34,6 +34,23 @@ fn a_program_embeds_the_engine_and_another_follows_its_log() {
     assert!(Path::new(&checkpoint).exists());
 }
 
+#[test]
+fn a_deadline_is_explained_stretch_by_stretch() {
+    let printed = run(env!("CARGO_BIN_EXE_explain"), &[]);
+    // Thursday 14:30 in Berlin; a high priority makes three working days fourteen hours, of which two hours thirty on
+    // Thursday, thirty minutes and two hours on Friday, and the rest, in summer time, on Monday and Tuesday.
+    for part in [
+        "policy    standard version",
+        "paused    by StatusChanged",
+        "resumed   by Reopened",
+        "aimed     by PriorityChanged",
+        "target    14h, which is 14h of working time",
+        "due       2026-03-31T13:00:00.000Z",
+    ] {
+        assert!(printed.contains(part), "{part} in {printed}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_opens_a_ticket_and_watches_it() {
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new());

@@ -216,7 +216,8 @@ impl Clock {
         let mut left = amount.millis();
         for &(from, to) in &self.runs {
             let used = hours.elapsed_millis(from, to);
-            if used >= left {
+            // Who stops a clock in the instant of its deadline is in time, as who answers then is.
+            if used > left {
                 return hours.due(from, Span::from_millis(left));
             }
             left -= used;

@@ -399,9 +399,7 @@ impl Clocks {
                     (clock.state, fulfils, goes_on, clock.metric)
                 {
                     // Resolved again, straight from closed: the last resolution is the one that counts.
-                    if let Some((from, _)) = clock.runs.pop() {
-                        clock.runs.push((from, at));
-                    }
+                    clock.runs.extend(clock.ended_at().map(|ended| (ended, at)));
                     clock.state = ClockState::Fulfilled(at);
                     clock.reckon(hours);
                 }
@@ -437,10 +435,8 @@ impl Clocks {
                 };
                 let Some(target) = policy.targets(metric).of(self.priority).filter(|_| !over) else { continue };
                 match rule {
-                    ReopenRule::Continue => {
-                        let since = clock.runs.pop().map_or(at, |(from, _)| from);
-                        clock.state = ClockState::Running(since);
-                    }
+                    // From its end on, not from its last run: it may have stood when it ended.
+                    ReopenRule::Continue => clock.state = ClockState::Running(clock.ended_at().unwrap_or(at)),
                     ReopenRule::Resume => clock.state = ClockState::Running(at),
                     // The clock that is missing then is a new one.
                     ReopenRule::Restart => continue,

@@ -293,6 +293,20 @@ fn e06_a_reopening_does_what_the_policy_says_and_the_old_instance_is_kept() {
 }
 
 #[test]
+fn e06_a_clock_that_goes_on_after_a_reopening_keeps_the_pause_in_which_it_was_resolved() {
+    let desk = policies(
+        r#"{"key": "p", "name": "P", "reopen": "continue", "pause": ["waiting"], "resolution": {"default": "8h"}}"#,
+    );
+    // One hour, a pause of nine, resolved out of it; the hour until the reopening counts.
+    given(&desk)
+        .when("2026-01-05T09:00:00Z", open())
+        .when("2026-01-05T10:00:00Z", status(Waiting))
+        .when("2026-01-05T19:00:00Z", status(Resolved))
+        .when("2026-01-05T20:00:00Z", status(Open))
+        .then_due(Resolution, "2026-01-06T02:00:00Z");
+}
+
+#[test]
 fn e07_a_policy_that_changes_while_a_clock_stands_does_not_lose_the_pause() {
     let desk = policies(
         r#"{"key": "vip", "name": "VIP", "when": {"queues": ["vip"]}, "pause": ["waiting"],
@@ -470,6 +484,19 @@ fn e14_many_pauses_in_a_minute_are_exact() {
     assert_eq!(story.clock(Resolution).due_at, Some(start.plus_millis(HOUR + 100 * 333)));
     let explained = story.explained("2026-01-05T10:30:00Z");
     assert_eq!(explained[0].moments.iter().filter(|moment| moment.moment == Moment::Paused).count(), 100);
+}
+
+#[test]
+fn a_clock_that_is_stopped_in_the_instant_of_its_deadline_is_in_time() {
+    let desk = policies(
+        r#"{"key": "p", "name": "P", "calendar": "office", "pause": ["waiting"], "resolution": {"default": "8h"}}"#,
+    );
+    let story = given(&desk).when("2026-01-05T08:00:00Z", open()).when("2026-01-05T16:00:00Z", status(Waiting));
+    assert_eq!(story.clock(Resolution).due_at, None);
+    let resolved = story.clone().when("2026-01-07T12:00:00Z", status(Resolved));
+    assert_eq!(resolved.clock(Resolution).met(), Some(true));
+    // When it goes on there is nothing left, from the next instant that counts.
+    story.when("2026-01-06T05:00:00Z", status(Open)).then_due(Resolution, "2026-01-06T08:00:00Z");
 }
 
 #[test]
