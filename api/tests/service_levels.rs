@@ -212,9 +212,14 @@ async fn a_deadline_is_explained_and_an_agent_follows_a_ticket() {
     assert_eq!(identical["identical"], true);
     assert_eq!(docket.run(&["whatif"]).status.code(), Some(2), "say what is supposed");
     let nothing = docket.write("nothing.toml", "name = \"nothing\"\n");
-    assert!(docket.fails(&["whatif", "--policy", nothing.to_str().unwrap()]).contains("neither a policy nor a calendar"));
+    assert!(
+        docket.fails(&["whatif", "--policy", nothing.to_str().unwrap()]).contains("neither a policy nor a calendar")
+    );
     assert!(docket.ok(&["reapply"]).contains("all 1 open tickets have the present policies"));
 }
+
+/// When what happened to a ticket.
+type History = Vec<(Timestamp, String)>;
 
 /// An engine in memory whose time is moved by hand.
 struct Moved {
@@ -259,9 +264,9 @@ impl Moved {
     }
 
     /// What timers wrote for each ticket by its subject, without when it was seen; and every breach in the order of the log.
-    fn written(&self) -> (HashMap<String, Vec<(Timestamp, String)>>, Vec<Timestamp>) {
+    fn written(&self) -> (HashMap<String, History>, Vec<Timestamp>) {
         let mut names = HashMap::new();
-        let mut written: HashMap<String, Vec<(Timestamp, String)>> = HashMap::new();
+        let mut written: HashMap<String, History> = HashMap::new();
         let mut breaches = Vec::new();
         for commit in self.log.read_all(Position::START, usize::MAX).unwrap() {
             let StreamId::Ticket(id) = commit.stream else { continue };

@@ -72,7 +72,7 @@ pub fn deadlines(budget: Duration) -> anyhow::Result<Figure> {
 /// Many running clocks; then a day passes at once, and a tag is put on a ticket again and again meanwhile.
 pub fn timers(dir: &Path, clocks: u32) -> anyhow::Result<Vec<Figure>> {
     let (data, log) = open(dir)?;
-    let log: Arc<dyn EventLog> = Arc::new(log);
+    let log: Arc<dyn EventLog> = log;
     // Tuesday after the holidays, in a fortnight without one.
     let start = Timestamp::parse("2026-01-06T00:00:00Z")?;
     let mut desk = Desk::default();

@@ -215,7 +215,7 @@ impl Calendar {
             let since_midnight = self.civil(from.max(opening)).duration_since(civil_midnight(start)?);
             let same_time = civil_midnight(end)?.checked_add(since_midnight).ok()?;
             let wanted = self.instant_of(same_time);
-            let closing_before = windows.iter().filter(|window| window.open <= wanted).next_back();
+            let closing_before = windows.iter().rfind(|window| window.open <= wanted);
             closing_before.map_or(windows.first()?.open, |window| wanted.min(window.close))
         };
         Some(Span::from_millis(self.elapsed_millis(from, due)))

@@ -26,12 +26,14 @@ impl DeskView {
 
     /// True when the commit changes a calendar in which people are told of deadlines.
     pub(crate) fn told_otherwise_by(&self, commit: &Commit) -> bool {
-        commit.events.iter().any(|event| match &event.event {
-            Event::Desk(event) => match &**event {
-                DeskEvent::CalendarDefined(e) => self.desk.tells_in(&e.calendar.key),
-                _ => false,
-            },
-            Event::Ticket(_) | Event::Customer(_) | Event::Access(_) | Event::Unknown { .. } => false,
+        commit.events.iter().any(|event| {
+            if let Event::Desk(event) = &event.event
+                && let DeskEvent::CalendarDefined(e) = &**event
+            {
+                self.desk.tells_in(&e.calendar.key)
+            } else {
+                false
+            }
         })
     }
 

@@ -52,27 +52,27 @@ impl WhatIf {
     }
 
     fn is_supposed(&self, event: &DeskEvent) -> bool {
-        match event {
-            DeskEvent::PolicyDefined(e) => self.policies.contains(e.policy.key.as_str()),
-            DeskEvent::PolicyRetired(e) => self.policies.contains(e.key.as_str()),
-            DeskEvent::CalendarDefined(e) => self.calendars.contains(e.calendar.key.as_str()),
-            DeskEvent::CalendarRetired(e) => self.calendars.contains(e.key.as_str()),
-            _ => false,
+        if let DeskEvent::PolicyDefined(e) = event {
+            self.policies.contains(e.policy.key.as_str())
+        } else if let DeskEvent::PolicyRetired(e) = event {
+            self.policies.contains(e.key.as_str())
+        } else if let DeskEvent::CalendarDefined(e) = event {
+            self.calendars.contains(e.calendar.key.as_str())
+        } else if let DeskEvent::CalendarRetired(e) = event {
+            self.calendars.contains(e.key.as_str())
+        } else {
+            false
         }
     }
 
     fn fold(&mut self, id: TicketId, event: &TicketEvent, at: Timestamp) {
-        let (reason, concerns) = match event {
-            TicketEvent::SlaApplied(e) if self.tracks.contains(&e.track) => return,
-            TicketEvent::TicketOpened(_) => (Some(SlaReason::Opened), true),
-            TicketEvent::QueueChanged(_) => (Some(SlaReason::QueueChanged), true),
-            TicketEvent::PriorityChanged(_) => (Some(SlaReason::PriorityChanged), true),
-            TicketEvent::CategoryChanged(_) => (Some(SlaReason::CategoryChanged), true),
-            TicketEvent::TeamAssigned(_) | TicketEvent::TeamUnassigned(_) => (Some(SlaReason::TeamChanged), true),
-            TicketEvent::TagAdded(_) | TicketEvent::TagRemoved(_) => (Some(SlaReason::TagsChanged), true),
-            other => (None, Clocks::concerned_by(other)),
-        };
-        if !concerns {
+        if let TicketEvent::SlaApplied(e) = event
+            && self.tracks.contains(&e.track)
+        {
+            return;
+        }
+        let reason = SlaReason::of(event);
+        if reason.is_none() && !Clocks::concerned_by(event) {
             return;
         }
         let Some(mut ticket) = Ticket::evolve(self.tickets.remove(&id), event, at, &self.desk) else { return };

@@ -10,7 +10,7 @@ use docket_core::{
     sla::Explanation,
     time::Timestamp,
 };
-use docket_projections::{Compliance, ReportPeriod, Tally};
+use docket_projections::{Comparison, Compliance, ReportPeriod, Tally};
 use docket_store::{DataDir, LogScan};
 use serde_json::json;
 
@@ -147,25 +147,22 @@ pub fn what_if(global: &Global, args: &WhatIfArgs) -> anyhow::Result<()> {
             "groups": comparison.groups,
         }));
     }
-    let mut tables: Vec<(&str, Vec<(String, Tally, Tally)>)> = Vec::new();
-    let mut table = |by: &'static str, key: &dyn Fn(&Compliance) -> String| {
-        let sums = comparison.sums(|group| (group.track.clone(), group.metric, key(group)));
-        let rows = sums.into_iter().map(|((track, metric, key), (official, supposed))| {
-            (format!("{track} {metric} {key}").trim_end().to_owned(), official, supposed)
-        });
-        tables.push((by, rows.collect()));
-    };
-    table("all", &|_| String::new());
-    table("policy", &|group| group.policy.to_string());
-    table("queue", &|group| group.queue.to_string());
-    table("priority", &|group| group.priority.to_string());
-    for (by, rows) in tables {
-        print(format!("by {by:<45} {:>34} {:>34}", "as it was: met, missed", "supposed: met, missed"))?;
-        for (name, official, supposed) in rows {
-            print(format!("  {name:<46} {:>34} {:>34}", told(&official), told(&supposed)))?;
-        }
-    }
+    print_table(&comparison, "all", |_| String::new())?;
+    print_table(&comparison, "policy", |group| group.policy.to_string())?;
+    print_table(&comparison, "queue", |group| group.queue.to_string())?;
+    print_table(&comparison, "priority", |group| group.priority.to_string())?;
     print(if comparison.is_identical() { "nothing would have been otherwise" } else { "nothing was written" })
+}
+
+fn print_table(comparison: &Comparison, by: &str, key: impl Fn(&Compliance) -> String) -> anyhow::Result<()> {
+    print(format!("by {by:<45} {:>34} {:>34}", "as it was: met, missed", "supposed: met, missed"))?;
+    for ((track, metric, key), (official, supposed)) in
+        comparison.sums(|group| (group.track.clone(), group.metric, key(group)))
+    {
+        let name = format!("{track} {metric} {key}");
+        print(format!("  {:<46} {:>34} {:>34}", name.trim_end(), told(&official), told(&supposed)))?;
+    }
+    Ok(())
 }
 
 fn told(tally: &Tally) -> String {

@@ -14,6 +14,7 @@ use crate::{
 
 event_family! {
     /// Everything that can happen to the configuration. A definition holds from its commit on.
+    #[allow(clippy::large_enum_variant, reason = "an event of the desk is boxed as a whole, and there are few")]
     DeskEvent {
         /// The desk got a name.
         DeskNamed = 1 {

@@ -553,11 +553,12 @@ fn e18_a_stop_of_a_day_ends_in_the_same_events_as_an_uninterrupted_run() {
     let late = opened.when_time_passes_to("2026-01-06T23:59:00Z");
     let seen = |story: &Story| -> Vec<_> {
         let detected_at_due = |mut event: StreamEvent| {
-            match &mut event.event {
-                TicketEvent::SlaWarned(e) => e.detected_at = event.at,
-                TicketEvent::SlaBreached(e) => e.detected_at = e.due_at,
-                TicketEvent::Escalated(e) => e.step.as_mut().unwrap().detected_at = event.at,
-                _ => {}
+            if let TicketEvent::SlaWarned(e) = &mut event.event {
+                e.detected_at = event.at;
+            } else if let TicketEvent::SlaBreached(e) = &mut event.event {
+                e.detected_at = e.due_at;
+            } else if let TicketEvent::Escalated(e) = &mut event.event {
+                e.step.as_mut().unwrap().detected_at = event.at;
             }
             (event.at, event.event)
         };

@@ -276,8 +276,10 @@ fn with_policies(
     reason: SlaReason,
     context: &Context<'_>,
 ) -> Vec<TicketEvent> {
-    let after =
-        events.iter().fold(Some(ticket.clone()), |state, event| Ticket::evolve(state, event, context.at, context.desk));
+    let mut after = Some(ticket.clone());
+    for event in &events {
+        after = Ticket::evolve(after, event, context.at, context.desk);
+    }
     if let Some(after) = after {
         let policies = policies_to_apply(context.desk, after.subject_of_policies(), &after.clocks, context.at, reason);
         events.extend(policies.into_iter().map(TicketEvent::from));

@@ -301,6 +301,40 @@ impl SlaReason {
     }
 }
 
+impl SlaReason {
+    /// Why policies are chosen anew after this event; none when the choice does not look at what it changed.
+    pub const fn of(event: &TicketEvent) -> Option<Self> {
+        match event {
+            TicketEvent::TicketOpened(_) => Some(Self::Opened),
+            TicketEvent::QueueChanged(_) => Some(Self::QueueChanged),
+            TicketEvent::PriorityChanged(_) => Some(Self::PriorityChanged),
+            TicketEvent::CategoryChanged(_) => Some(Self::CategoryChanged),
+            TicketEvent::TeamAssigned(_) | TicketEvent::TeamUnassigned(_) => Some(Self::TeamChanged),
+            TicketEvent::TagAdded(_) | TicketEvent::TagRemoved(_) => Some(Self::TagsChanged),
+            TicketEvent::MessageReceived(_)
+            | TicketEvent::MessageSent(_)
+            | TicketEvent::NoteAdded(_)
+            | TicketEvent::CallLogged(_)
+            | TicketEvent::AgentAssigned(_)
+            | TicketEvent::AgentUnassigned(_)
+            | TicketEvent::ReturnedToQueue(_)
+            | TicketEvent::StatusChanged(_)
+            | TicketEvent::Resolved(_)
+            | TicketEvent::Closed(_)
+            | TicketEvent::Reopened(_)
+            | TicketEvent::SubjectChanged(_)
+            | TicketEvent::RequesterChanged(_)
+            | TicketEvent::FieldChanged(_)
+            | TicketEvent::Escalated(_)
+            | TicketEvent::FollowerAdded(_)
+            | TicketEvent::FollowerRemoved(_)
+            | TicketEvent::SlaApplied(_)
+            | TicketEvent::SlaWarned(_)
+            | TicketEvent::SlaBreached(_) => None,
+        }
+    }
+}
+
 /// The step of a policy's escalation that an event comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EscalationStep {
