@@ -6,6 +6,7 @@ mod support;
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use support::{Docket, Server, root};
 
 const OPEN: &str = "mutation ($s: String!, $b: String) { ticketOpen(input: { subject: $s, body: $b }) { ticket { id } userErrors { code } } }";
@@ -170,10 +171,20 @@ fn a_lost_text_comes_back_from_a_backup_only() {
 fn a_directory_of_a_newer_program_is_not_repaired() {
     let (docket, _) = shop();
     let marker = docket.data().join("docket.json");
-    let newer = fs::read_to_string(&marker).unwrap().replace("\"format\": 1", "\"format\": 7");
-    fs::write(&marker, &newer).unwrap();
+    let whole = fs::read_to_string(&marker).unwrap();
+    let mut newer: Value = serde_json::from_str(&whole).unwrap();
+    newer["format"] = json!(7);
+    // Only the digit: that is a flipped bit, and healed.
+    fs::write(&marker, newer.to_string()).unwrap();
+    assert!(docket.fails(&["verify"]).contains("docket repair"));
+    assert!(docket.ok(&["repair"]).contains("docket.json was written anew"));
+    assert_eq!(fs::read_to_string(&marker).unwrap(), whole);
+    // With the check that a newer program writes.
+    let check = Sha256::digest(format!("docket.json 7 {}", newer["log_id"].as_str().unwrap()));
+    newer["check"] = json!(hex::encode(&check[..8]));
+    fs::write(&marker, newer.to_string()).unwrap();
     assert!(docket.fails(&["repair"]).contains("use a newer docket"));
-    assert_eq!(fs::read_to_string(&marker).unwrap(), newer);
+    assert_eq!(fs::read_to_string(&marker).unwrap(), newer.to_string());
 }
 
 #[tokio::test]

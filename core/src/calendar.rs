@@ -261,17 +261,8 @@ impl Calendar {
     pub fn windows(&self, from: Timestamp) -> impl Iterator<Item = Window> {
         // The zone's date is at most a day before that of UTC, and the window of the day before may reach over midnight.
         let first = from.millis().div_euclid(DAY_MILLIS) - 2;
-        let mut reached = from;
-        (first..=first + HORIZON_DAYS).flat_map(|day| self.windows_of(day)).copied().filter_map(move |window| {
-            // A clock change can push two windows that touch in civil time into each other.
-            let clipped =
-                Window { open: if reached == from { window.open } else { window.open.max(reached) }, ..window };
-            if clipped.close <= from || clipped.close <= clipped.open {
-                return None;
-            }
-            reached = reached.max(clipped.close);
-            Some(clipped)
-        })
+        let days = (first..=first + HORIZON_DAYS).flat_map(|day| self.windows_of(day)).copied();
+        days.filter(move |window| window.close > from)
     }
 
     /// The windows of a day, counted from 1970-01-01; none of days that no timestamp comes near.
@@ -286,12 +277,26 @@ impl Calendar {
     }
 
     fn days(&self, first: i64) -> Days {
+        // A clock change can push windows behind those of the next day: the days around are looked at too.
+        let around = (first - 2..=first + CHUNK_DAYS + 1).map(|day| {
+            let date = civil_midnight(day).map(DateTime::date);
+            union(date.into_iter().flat_map(|date| self.windows_on(date)).collect())
+        });
+        let mut around: Vec<Vec<Window>> = around.collect();
+        for (number, today) in (0..around.len().saturating_sub(1)).zip(first - 2..) {
+            let overlap = around[number].last().zip(around[number + 1].first()).is_some_and(|(a, b)| a.close > b.open);
+            if let (true, Some(midnight)) = (overlap, civil_midnight(today + 1)) {
+                let midnight = self.instant_of(midnight);
+                let both =
+                    std::mem::take(&mut around[number]).into_iter().chain(std::mem::take(&mut around[number + 1]));
+                (around[number], around[number + 1]) =
+                    union(both.collect()).into_iter().partition(|window| window.open < midnight);
+            }
+        }
         let (mut windows, mut starts) = (Vec::new(), vec![0]);
-        let mut date = civil_midnight(first).map(DateTime::date);
-        for _ in 0..CHUNK_DAYS {
-            windows.extend(date.iter().flat_map(|date| self.windows_on(*date)));
+        for day in around.into_iter().skip(2).take(CHUNK_DAYS as usize) {
+            windows.extend(day);
             starts.push(windows.len());
-            date = date.and_then(|date| date.tomorrow().ok());
         }
         Days { windows, starts }
     }
@@ -315,6 +320,20 @@ impl Calendar {
     fn instant_of(&self, civil: DateTime) -> Timestamp {
         self.zone.to_ambiguous_timestamp(civil).compatible().map_or(Timestamp::MAX, Timestamp::from_jiff)
     }
+}
+
+/// The windows in ascending order, those that overlap as one. A clock change can turn a window round or push it into the next.
+fn union(mut windows: Vec<Window>) -> Vec<Window> {
+    windows.retain(|window| window.open < window.close);
+    windows.sort_by_key(|window| window.open);
+    let mut disjoint: Vec<Window> = Vec::with_capacity(windows.len());
+    for window in windows {
+        match disjoint.last_mut() {
+            Some(last) if window.open < last.close => last.close = last.close.max(window.close),
+            _ => disjoint.push(window),
+        }
+    }
+    disjoint
 }
 
 /// The midnight that starts a day counted from 1970-01-01.
@@ -437,9 +456,23 @@ mod tests {
         assert_eq!(berlin("02:15-02:45"), HOUR / 2);
         assert_eq!(berlin("02:30-04:00"), HOUR / 2);
         assert_eq!(berlin("01:00-02:30"), HOUR * 3 / 2);
-        // An end that the clocks skip may come after an opening that they do not: nothing is counted twice.
+        // An end that the clocks skip may come after an opening that they do not: nothing is counted twice, nothing lost.
+        let pushed = calendar("Europe/Berlin", ALL, &["02:15-02:45", "03:00-05:00"], &[]).unwrap();
+        assert_eq!(pushed.elapsed_millis(at("2016-03-26T12:00:00Z"), at("2016-03-27T12:00:00Z")), HOUR * 2);
         let touching = calendar("Europe/Berlin", ALL, &["01:00-02:30", "03:00-05:00"], &[]).unwrap();
         assert_eq!(touching.elapsed_millis(at("2016-03-26T12:00:00Z"), at("2016-03-27T12:00:00Z")), HOUR * 3);
+    }
+
+    #[test]
+    fn a_day_that_a_zone_skips_is_counted_once_with_the_next() {
+        // There was no 30 December 2011 in Samoa: its hours lie on the 31st, as RFC 5545 has it.
+        let mut definition = definition("Pacific/Apia", &[4], &["09:00-12:00"], &[]);
+        definition.hours.saturday = vec!["08:00-10:00".parse().unwrap()];
+        let apia = Calendar::try_new(&definition).unwrap();
+        let (from, to) = (at("2011-12-29T20:00:00Z"), at("2012-01-01T20:00:00Z"));
+        assert_eq!(apia.elapsed_millis(from, to), 4 * HOUR);
+        let windows: Vec<_> = apia.windows(from).take(3).collect();
+        assert!(windows.windows(2).all(|pair| pair[0].close <= pair[1].open), "{windows:?}");
     }
 
     #[test]

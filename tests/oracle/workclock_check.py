@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from datetime import date, datetime, time, timedelta, timezone
 
+import tzdata
 from workclock import Holidays, NoWorkingTimeError, Schedule, WorkDay
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -69,6 +70,8 @@ def main():
     zones, cases, paused = Counter(), 0, 0
     for line in sys.stdin:
         case = json.loads(line)
+        if case["tzdb"] != tzdata.IANA_VERSION:
+            sys.exit(f"zone data: docket has {case['tzdb']}, tzdata {tzdata.IANA_VERSION}: install the same in tests/oracle/run")
         work = schedule(case["calendar"])
         expected = {"elapsed": span(work.between(at(case["start"]), at(case["until"])))}
         try:
