@@ -12,7 +12,6 @@ use docket_api::{
 };
 use docket_core::{
     desk::DeskConfig,
-    personal::Personal,
     ticket::{Channel, Opening, Priority, StatusCategory, StatusWish, TicketCommand},
     time::Timestamp,
 };
@@ -50,16 +49,7 @@ async fn main() -> anyhow::Result<()> {
     engine.apply_desk(&me, serde_json::from_str(CALENDAR_AND_POLICY)?, false).await?;
 
     clock.set(Timestamp::parse("2026-03-26T13:30:00Z")?);
-    let opening = TicketCommand::Open(Opening {
-        channel: Channel::Email,
-        subject: Personal::from("The parcel never came"),
-        queue: None,
-        priority: Priority::Normal,
-        category: None,
-        requester: None,
-        external: None,
-        by_agent: false,
-    });
+    let opening = TicketCommand::Open(Opening::new(Channel::Email, "The parcel never came"));
     let Done { ticket, .. } = engine.open(&me, opening, vec![], Request::default()).await?;
     let status = |category| TicketCommand::SetStatus(StatusWish::Category(category));
     for (at, command) in [

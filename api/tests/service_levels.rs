@@ -13,8 +13,7 @@ use docket_core::{
     desk::DeskConfig,
     event::Event,
     ids::{Position, StreamId},
-    personal::Personal,
-    ticket::{Channel, Opening, Priority, TicketCommand, TicketEvent},
+    ticket::{Channel, Opening, TicketCommand, TicketEvent},
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Projection, Views};
@@ -244,16 +243,7 @@ impl Moved {
 
     async fn open(&self, count: usize, apart: Duration) {
         for n in 0..count {
-            let opening = TicketCommand::Open(Opening {
-                channel: Channel::Email,
-                subject: Personal::new(format!("Ticket {n}")),
-                queue: None,
-                priority: Priority::Normal,
-                category: None,
-                requester: None,
-                external: None,
-                by_agent: false,
-            });
+            let opening = TicketCommand::Open(Opening::new(Channel::Email, format!("Ticket {n}")));
             self.engine.open(&Principal::local(), opening, vec![], Request::default()).await.unwrap();
             self.clock.advance(apart);
         }

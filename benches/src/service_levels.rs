@@ -17,8 +17,7 @@ use docket_core::{
     desk::{Desk, DeskConfig, Span},
     event::{Actor, DatedEvent},
     ids::{Position, StreamId, TicketId},
-    personal::Personal,
-    ticket::{Channel, Context as Judging, Opening, Priority, TicketCommand, decide},
+    ticket::{Channel, Context as Judging, Opening, TicketCommand, decide},
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Views, rebuild};
@@ -82,16 +81,7 @@ pub fn timers(dir: &Path, clocks: u32) -> anyhow::Result<Vec<Figure>> {
     let mut batch = vec![append(StreamId::Desk, Expected::NoStream, start, events)];
     for n in 0..clocks {
         let at = start.plus_millis(14 * DAY_MS * i64::from(n) / i64::from(clocks));
-        let opening = TicketCommand::Open(Opening {
-            channel: Channel::Email,
-            subject: Personal::from("Where is my parcel?"),
-            queue: None,
-            priority: Priority::Normal,
-            category: None,
-            requester: None,
-            external: None,
-            by_agent: false,
-        });
+        let opening = TicketCommand::Open(Opening::new(Channel::Email, "Where is my parcel?"));
         let context = Judging { at, now: at, actor: &Actor::System, desk: &desk };
         let events = decide(None, &opening, &context)?;
         let events = events.into_iter().map(|event| DatedEvent::new(at, event)).collect();

@@ -157,6 +157,7 @@ macro_rules! serde_as_text {
         }
     )*};
 }
+pub(super) use serde_as_text;
 serde_as_text!(Span, Hours, YearlyRule);
 
 /// Opening hours of a week.

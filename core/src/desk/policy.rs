@@ -4,7 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::{definition::is_false, hours::Span};
+use super::{
+    definition::is_false,
+    hours::{Span, serde_as_text},
+};
 use crate::{
     ids::{AgentKey, CalendarKey, CategoryKey, Key, PolicyKey, QueueKey, TeamKey, TrackKey},
     ticket::{Channel, Priority, SlaMetric, StatusRef},
@@ -99,18 +102,7 @@ impl FromStr for Target {
     }
 }
 
-impl Serialize for Target {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Target {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = crate::ids::Text::deserialize(deserializer)?.0;
-        text.parse().map_err(D::Error::custom)
-    }
-}
+serde_as_text!(Target);
 
 /// Targets by priority; `default` holds for those not named. Without either, the metric is not measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

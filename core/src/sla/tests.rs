@@ -6,7 +6,7 @@ use crate::{
     desk::{Desk, DeskConfig, Span},
     event::{Actor, EventAddress},
     ids::{AgentKey, MessageId, Position, QueueKey, TeamKey, TrackKey},
-    personal::{Body, Personal},
+    personal::Body,
     ticket::{
         Channel, Context, Message, Note, Opening, Priority, SlaMetric, SlaReason, StatusCategory, StatusWish, Ticket,
         TicketCommand, TicketEvent, decide,
@@ -156,16 +156,8 @@ impl Story {
 }
 
 fn open_in(queue: &str, priority: Priority, by_agent: bool) -> TicketCommand {
-    TicketCommand::Open(Opening {
-        channel: Channel::Email,
-        subject: Personal::new("Help".into()),
-        queue: Some(QueueKey::try_new(queue).unwrap()),
-        priority,
-        category: None,
-        requester: None,
-        external: None,
-        by_agent,
-    })
+    let queue = Some(QueueKey::try_new(queue).unwrap());
+    TicketCommand::Open(Opening { queue, priority, by_agent, ..Opening::new(Channel::Email, "Help") })
 }
 
 fn open() -> TicketCommand {

@@ -28,6 +28,22 @@ pub struct Opening {
     pub by_agent: bool,
 }
 
+impl Opening {
+    /// A ticket of the usual priority in the default queue, of nobody in particular.
+    pub fn new(channel: Channel, subject: impl Into<String>) -> Self {
+        Self {
+            channel,
+            subject: Personal::new(subject.into()),
+            queue: None,
+            priority: Priority::default(),
+            category: None,
+            requester: None,
+            external: None,
+            by_agent: false,
+        }
+    }
+}
+
 /// A text in the conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {

@@ -13,8 +13,7 @@ use docket_core::{
     desk::{Desk, DeskConfig, Span, Target},
     event::Actor,
     ids::Position,
-    personal::Personal,
-    ticket::{self, Channel, Opening, Priority, StatusCategory, StatusWish, Ticket, TicketCommand, decide},
+    ticket::{self, Channel, Opening, StatusCategory, StatusWish, Ticket, TicketCommand, decide},
     time::Timestamp,
 };
 use fastrand::Rng;
@@ -150,16 +149,7 @@ fn due_of_a_ticket(
         desk.evolve(&change.event, Position::new(position));
     }
     let status = |category| TicketCommand::SetStatus(StatusWish::Category(category));
-    let opening = TicketCommand::Open(Opening {
-        channel: Channel::Web,
-        subject: Personal::from("case"),
-        queue: None,
-        priority: Priority::Normal,
-        category: None,
-        requester: None,
-        external: None,
-        by_agent: false,
-    });
+    let opening = TicketCommand::Open(Opening::new(Channel::Web, "case"));
     let mut commands = vec![(start, opening)];
     for &(stop, go) in pauses {
         commands.push((stop, status(StatusCategory::Waiting)));
