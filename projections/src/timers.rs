@@ -59,20 +59,35 @@ impl TimersView {
         self.earliest.iter().map(|(_, number)| *number).collect()
     }
 
-    /// The earliest timer of each of the first `tickets` tickets that have one at or before an instant, in order of their
+    /// All timers that are due at or before an instant, of the first `tickets` tickets that have one, in order of their
     /// instants.
     pub fn due(&self, until: Timestamp, tickets: usize, rows: &TicketsView, desk: &Desk) -> Vec<TimerEntry> {
-        let mut entries: Vec<TimerEntry> = self
-            .earliest
-            .iter()
-            .take_while(|(at, _)| *at <= until)
-            .take(tickets)
-            .filter_map(|(_, number)| rows.by_number(*number))
-            .filter_map(|row| timers_of(row, desk).into_iter().next())
-            .filter(|entry| entry.at <= until)
-            .collect();
+        let mut entries: Vec<TimerEntry> = self.of_first(until, tickets, rows, desk).flatten().collect();
         entries.sort();
         entries
+    }
+
+    /// Of each of these tickets only the earliest: acting on it may move the others.
+    pub fn first_due(&self, until: Timestamp, tickets: usize, rows: &TicketsView, desk: &Desk) -> Vec<TimerEntry> {
+        let firsts = self.of_first(until, tickets, rows, desk).filter_map(|of_ticket| of_ticket.into_iter().next());
+        let mut entries: Vec<TimerEntry> = firsts.collect();
+        entries.sort();
+        entries
+    }
+
+    fn of_first(
+        &self,
+        until: Timestamp,
+        tickets: usize,
+        rows: &TicketsView,
+        desk: &Desk,
+    ) -> impl Iterator<Item = Vec<TimerEntry>> {
+        self.earliest
+            .iter()
+            .take_while(move |(at, _)| *at <= until)
+            .take(tickets)
+            .filter_map(|(_, number)| rows.by_number(*number))
+            .map(move |row| timers_of(row, desk).into_iter().take_while(|entry| entry.at <= until).collect())
     }
 }
 

@@ -85,7 +85,12 @@ impl Views {
         self.report.report(period, backlog_at, &self.tickets)
     }
 
-    /// What is due first of each of at most so many tickets, at or before an instant.
+    /// The earliest timer of each of at most so many tickets that have one at or before an instant.
+    pub fn first_due(&self, until: Timestamp, tickets: usize) -> Vec<TimerEntry> {
+        self.timers.first_due(until, tickets, &self.tickets, self.desk.desk())
+    }
+
+    /// What is due at or before an instant, of at most so many tickets.
     pub fn due(&self, until: Timestamp, tickets: usize) -> Vec<TimerEntry> {
         self.timers.due(until, tickets, &self.tickets, self.desk.desk())
     }

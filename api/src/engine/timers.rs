@@ -66,7 +66,7 @@ impl Engine {
     /// # Errors
     /// When nothing can be stored.
     pub async fn act_on_due(&self) -> Result<usize, EngineError> {
-        let due = self.views().due(self.now(), BATCH);
+        let due = self.views().first_due(self.now(), BATCH);
         // Begun in order, so that they stand in the log in order; several share a sync.
         let mut commands = stream::iter(due.into_iter().map(|entry| self.act_on(entry))).buffered(TOGETHER);
         let mut acted = 0;

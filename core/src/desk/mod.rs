@@ -198,9 +198,11 @@ impl Desk {
         Some(StatusRef { key: status.definition.key.clone(), category })
     }
 
-    /// The tracks that have a policy, in the order of their names.
+    /// The tracks that have, or ever had, a policy, in the order of their names.
     pub fn tracks(&self) -> Vec<TrackKey> {
-        let mut tracks: Vec<_> = self.policies.values().map(|p| p.definition.track.clone()).collect();
+        // Those of older versions too: a ticket may still be measured by one.
+        let versions = self.policy_versions.values().flat_map(BTreeMap::values);
+        let mut tracks: Vec<_> = versions.map(|policy| policy.track.clone()).collect();
         tracks.sort();
         tracks.dedup();
         tracks
