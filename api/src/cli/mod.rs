@@ -44,7 +44,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Make the desk as a desk file says
     #[command(
-        after_help = "Example: docket apply examples/desks/small-shop.toml --dry-run\n\nA kind of part that the file does not mention (teams, say) is left as it is; of a kind that it mentions, what it leaves\nout is retired. Nothing is deleted: history stays readable."
+        after_help = "Example: docket apply examples/desks/small-shop.toml --dry-run\n\nA kind of part that the file does not mention (teams, say) is left as it is; of a kind that it mentions, what it leaves\nout is retired. Nothing is deleted: history stays readable. examples/desks/service-levels.toml shows everything that calendars\nand SLA policies can say."
     )]
     Apply(desk::ApplyArgs),
     /// Print the present desk as a desk file

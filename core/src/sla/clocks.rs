@@ -150,17 +150,17 @@ impl Clocks {
                 self.assigned = true;
                 if !self.picked_up {
                     self.picked_up = true;
-                    self.end(SlaMetric::PickUp, ClockState::Fulfilled(at), desk, |_| true);
+                    self.fulfil(&[SlaMetric::PickUp], at, desk, |_| true);
                 }
             }
             TicketEvent::AgentUnassigned(_) | TicketEvent::ReturnedToQueue(_) => self.assigned = false,
             TicketEvent::TeamAssigned(_) => {
-                self.end(SlaMetric::TeamHandling, ClockState::Fulfilled(at), desk, |_| true);
+                self.fulfil(&[SlaMetric::TeamHandling], at, desk, |_| true);
                 self.team_since = Some(at);
                 self.start_missing(at, desk);
             }
             TicketEvent::TeamUnassigned(_) => {
-                self.end(SlaMetric::TeamHandling, ClockState::Fulfilled(at), desk, |_| true);
+                self.fulfil(&[SlaMetric::TeamHandling], at, desk, |_| true);
                 self.team_since = None;
             }
             TicketEvent::QueueChanged(e) => self.queue = Some(e.to.clone()),
@@ -325,12 +325,16 @@ impl Clocks {
 
     /// The customer spoke.
     fn ask(&mut self, at: Timestamp, desk: &Desk) {
+        let mut waits = false;
         for conversation in [&mut self.spoken, &mut self.noted] {
-            if conversation.answered || self.by_agent {
-                conversation.next_since.get_or_insert(at);
+            if (conversation.answered || self.by_agent) && conversation.next_since.is_none() {
+                conversation.next_since = Some(at);
+                waits = true;
             }
         }
-        self.start_missing(at, desk);
+        if waits {
+            self.start_missing(at, desk);
+        }
     }
 
     /// An agent spoke: to the customer, or in a note.
@@ -341,20 +345,16 @@ impl Clocks {
             conversation.next_since = None;
             conversation.update_since = (!done).then_some(at);
         }
-        for metric in [SlaMetric::FirstResponse, SlaMetric::NextResponse, SlaMetric::PeriodicUpdate] {
-            self.end(metric, ClockState::Fulfilled(at), desk, |policy| publicly || policy.notes_count);
-        }
+        let given = [SlaMetric::FirstResponse, SlaMetric::NextResponse, SlaMetric::PeriodicUpdate];
+        self.fulfil(&given, at, desk, |policy| publicly || policy.notes_count);
         self.start_missing(at, desk);
     }
 
-    /// Ends the active clocks of a metric.
-    fn end(&mut self, metric: SlaMetric, state: ClockState, desk: &Desk, of: impl Fn(&PolicyDefinition) -> bool) {
+    /// What the active clocks of these metrics waited for has happened.
+    fn fulfil(&mut self, metrics: &[SlaMetric], at: Timestamp, desk: &Desk, by: impl Fn(&PolicyDefinition) -> bool) {
         self.each_active(desk, |clock, policy, hours| {
-            if let ClockState::Fulfilled(at) | ClockState::Cancelled(at) = state
-                && clock.metric == metric
-                && of(policy)
-            {
-                clock.stop(at, state);
+            if metrics.contains(&clock.metric) && by(policy) {
+                clock.stop(at, ClockState::Fulfilled(at));
                 clock.reckon(hours);
             }
         });
