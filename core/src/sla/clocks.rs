@@ -132,7 +132,7 @@ impl Clocks {
                 self.by_agent = e.by_agent;
                 self.priority = e.priority;
                 self.queue = Some(e.queue.clone());
-                self.statuses.push((at, e.status.clone()));
+                push_one(&mut self.statuses, (at, e.status.clone()));
             }
             TicketEvent::SlaApplied(e) => self.apply_policy(e, at, desk),
             TicketEvent::MessageReceived(_) => self.ask(at, desk),
@@ -204,7 +204,7 @@ impl Clocks {
         let pin = Pin::from(applied);
         match self.pins.iter_mut().find(|p| p.track == pin.track) {
             Some(old) => *old = pin,
-            None => self.pins.push(pin),
+            None => push_one(&mut self.pins, pin),
         }
         self.retarget(at, desk, |track| *track == applied.track);
     }
@@ -289,6 +289,8 @@ impl Clocks {
                 }
             }
         }
+        // Room for just these: a list that grows by itself keeps room for four, and there are millions of tickets.
+        self.clocks.reserve_exact(started.len());
         self.clocks.extend(started);
     }
 
@@ -361,7 +363,7 @@ impl Clocks {
     }
 
     fn enter(&mut self, status: &StatusRef, at: Timestamp, desk: &Desk) {
-        self.statuses.push((at, status.clone()));
+        push_one(&mut self.statuses, (at, status.clone()));
         self.each_active(desk, |clock, policy, hours| {
             match (clock.state, policy.pauses(clock.metric, status)) {
                 (ClockState::Running(_), true) => clock.stop(at, ClockState::Paused(at)),
@@ -381,7 +383,7 @@ impl Clocks {
     /// The ticket was resolved or closed: no clock goes on. A resolution fulfils what waited for it; an answer that never
     /// came, and a resolution skipped by closing, are cancelled.
     fn finish(&mut self, status: &StatusRef, at: Timestamp, resolved: bool, desk: &Desk) {
-        self.statuses.push((at, status.clone()));
+        push_one(&mut self.statuses, (at, status.clone()));
         for conversation in [&mut self.spoken, &mut self.noted] {
             conversation.next_since = None;
             conversation.update_since = None;
@@ -408,7 +410,7 @@ impl Clocks {
     }
 
     fn reopen(&mut self, status: &StatusRef, at: Timestamp, desk: &Desk) {
-        self.statuses.push((at, status.clone()));
+        push_one(&mut self.statuses, (at, status.clone()));
         self.reopened_at = Some(at);
         self.team_since = self.team_since.map(|_| at);
         for conversation in [&mut self.spoken, &mut self.noted] {
@@ -459,6 +461,12 @@ impl Clocks {
             }
         }
     }
+}
+
+/// Appends without keeping room for more, as there are millions of these short lists.
+fn push_one<T>(list: &mut Vec<T>, item: T) {
+    list.reserve_exact(1);
+    list.push(item);
 }
 
 #[expect(clippy::too_many_arguments, reason = "a clock has that many parts, and is made in one place")]
