@@ -37,7 +37,14 @@ pub fn parse(text: &str, dir: Option<&Path>) -> Result<DeskConfig, String> {
         }
     }
     if fed {
-        table.try_into().map_err(|error: toml::de::Error| error.to_string().replace('\n', " "))
+        // The text has changed, so the place is a path instead of a line.
+        table.try_into().map_err(|error: toml::de::Error| {
+            let told = error.to_string();
+            match told.trim().split_once("\nin `") {
+                Some((problem, place)) => format!("{}: {}", place.trim_end_matches('`'), problem.replace('\n', "; ")),
+                None => told.trim().replace('\n', "; "),
+            }
+        })
     } else {
         // From the text, so that an error names its line.
         toml::from_str(text).map_err(|error| one_line(text, &error))
@@ -47,6 +54,12 @@ pub fn parse(text: &str, dir: Option<&Path>) -> Result<DeskConfig, String> {
 fn read(feed: &str, dir: Option<&Path>) -> Result<String, String> {
     if feed.trim_start().starts_with("BEGIN:VCALENDAR") {
         return Ok(feed.trim_start().replace("\r\n", "\n").replace('\n', "\r\n"));
+    }
+    if feed.trim().is_empty() || feed.contains('\n') {
+        return Err("it is no iCalendar text, which starts with BEGIN:VCALENDAR, nor the path of a file".into());
+    }
+    if feed.contains("://") {
+        return Err("feeds are not fetched: save it to a file and give its path".into());
     }
     let dir = dir.ok_or("it must be the text of a feed, which starts with BEGIN:VCALENDAR")?;
     let path = dir.join(feed);
@@ -84,6 +97,17 @@ mod tests {
     fn a_feed_that_cannot_be_read_names_its_calendar() {
         let error = parse(&desk("missing.ics"), Some(Path::new("/"))).unwrap_err();
         assert!(error.contains("calendar office: icalendar: cannot read /missing.ics"), "{error}");
+        for (feed, word) in [
+            ("hello\nworld", "no iCalendar text"),
+            ("", "no iCalendar text"),
+            ("https://example.com/a.ics", "not fetched"),
+        ] {
+            let error = parse(&desk(feed), Some(Path::new("/"))).unwrap_err();
+            assert!(error.contains(word) && error.lines().count() == 1, "{error}");
+        }
+        let wrong = desk(FEED).replace("\"09:00-17:00\"", "\"nine to five\"");
+        let error = parse(&wrong, None).unwrap_err();
+        assert!(error.contains("calendar") && error.contains("nine to five") && error.lines().count() == 1, "{error}");
         let error = parse(&desk("days.ics"), None).unwrap_err();
         assert!(error.contains("BEGIN:VCALENDAR"), "{error}");
         let error = parse(&desk(&FEED.replace("20261225", "2026")), None).unwrap_err();

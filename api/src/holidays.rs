@@ -25,10 +25,8 @@ const MAX_DAYS: i64 = 366;
 /// recurs too often. The message names the event.
 pub fn dates(text: &str, zone: &str) -> Result<Vec<String>, String> {
     let unfolded = unfold(text);
-    let calendar = read_calendar(&unfolded).map_err(|error| {
-        let line = error.lines().next().unwrap_or_default().to_owned();
-        format!("it is no iCalendar text that starts with BEGIN:VCALENDAR: {line}")
-    })?;
+    let calendar = read_calendar(&unfolded)
+        .map_err(|_| "it cannot be read as iCalendar: a text from BEGIN:VCALENDAR to END:VCALENDAR".to_owned())?;
     let events: Vec<_> = calendar.components.iter().filter(|component| component.name == "VEVENT").collect();
     if events.is_empty() {
         return Err("it has no VEVENT: nothing in it is a holiday".into());
@@ -69,6 +67,9 @@ fn days(event: &Component<'_>, moved: &[Date], zone: &str) -> Result<BTreeSet<Da
     let length = match (event.find_prop("DTEND"), value(event, "DURATION")) {
         (Some(end), _) => {
             let days = i64::from(start.until(date(end, zone)?).map_err(|error| error.to_string())?.get_days());
+            if days < 0 {
+                return Err("it ends before it starts".into());
+            }
             // Some programs write the same day as start and end.
             days.max(1)
         }
@@ -248,6 +249,7 @@ mod tests {
             ("DTSTART;VALUE=DATE:2026-12-25", "not a date"),
             ("DTSTART;VALUE=DATE:20261301", "not a date"),
             ("DTSTART;VALUE=DATE:20261225\nDURATION:PT4H", "whole days"),
+            ("DTSTART;VALUE=DATE:20261225\nDTEND;VALUE=DATE:20261224", "ends before"),
             ("DTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20280101", "at most"),
             ("DTSTART;VALUE=DATE:20261225\nRRULE:FREQ=SOMETIMES", "cannot be read"),
             ("DESCRIPTION:nothing", "no DTSTART"),
@@ -256,6 +258,7 @@ mod tests {
             assert!(error.contains(word) && error.contains("Day off"), "{lines}: {error}");
         }
         assert!(feed("").unwrap_err().contains("no VEVENT"));
+        assert!(dates("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n", "Europe/London").unwrap_err().contains("END:VCALENDAR"));
         assert!(dates("holidays: none", "Europe/London").unwrap_err().contains("BEGIN:VCALENDAR"));
     }
 }

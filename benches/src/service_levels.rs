@@ -30,7 +30,7 @@ use crate::{
     history::{append, submit, ticket},
 };
 
-/// A working week of forty hours; a target of two of them, so that a tenth of the clocks comes due on each working day.
+/// A working week of forty hours, and a target of two of them.
 const DESK: &str = r#"{
     "calendar": [{"key": "office", "name": "Office", "zone": "Europe/Berlin",
         "yearly": ["12-25", "12-26", "01-01", "easter-2", "easter+1"],
@@ -40,6 +40,10 @@ const DESK: &str = r#"{
         "resolution": {"default": "80h"}}]
 }"#;
 const DAY_MS: i64 = 86_400_000;
+/// Tickets are opened evenly over so many days, so that a ninth of the deadlines lies in one day.
+const OPENED_DAYS: i64 = 9;
+/// The day before those of the second day of openings.
+const REST_DAYS: i64 = 14;
 
 fn config() -> anyhow::Result<DeskConfig> {
     let mut config: DeskConfig = serde_json::from_str(DESK)?;
@@ -80,7 +84,7 @@ pub fn timers(dir: &Path, clocks: u32) -> anyhow::Result<Vec<Figure>> {
     let events = changes.into_iter().map(|change| DatedEvent::new(start, change.event)).collect();
     let mut batch = vec![append(StreamId::Desk, Expected::NoStream, start, events)];
     for n in 0..clocks {
-        let at = start.plus_millis(14 * DAY_MS * i64::from(n) / i64::from(clocks));
+        let at = start.plus_millis(OPENED_DAYS * DAY_MS * i64::from(n) / i64::from(clocks));
         let opening = TicketCommand::Open(Opening::new(Channel::Email, "Where is my parcel?"));
         let context = Judging { at, now: at, actor: &Actor::System, desk: &desk };
         let events = decide(None, &opening, &context)?;
@@ -98,7 +102,8 @@ pub fn timers(dir: &Path, clocks: u32) -> anyhow::Result<Vec<Figure>> {
     let memory = Figure::rate("memory of running clocks", resident_mb()? - before_mb, "MB")
         .noted(format!("{clocks} tickets with one clock each, all views"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let figures = runtime.block_on(advance(log, views, &data.content(), start.plus_millis(14 * DAY_MS), clocks))?;
+    let figures =
+        runtime.block_on(advance(log, views, &data.content(), start.plus_millis(REST_DAYS * DAY_MS), clocks))?;
     Ok(std::iter::once(memory).chain(figures).collect())
 }
 

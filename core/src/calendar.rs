@@ -130,7 +130,10 @@ impl Calendar {
         let holidays = definition
             .holidays
             .iter()
-            .map(|text| text.parse::<Date>().map_err(|_| CalendarProblem::Holiday(text.clone())))
+            .map(|text| {
+                let date = text.parse::<Date>().ok().filter(|date| (1900..2200).contains(&date.year()));
+                date.ok_or_else(|| CalendarProblem::Holiday(text.clone()))
+            })
             .collect::<Result<_, _>>()?;
         let mut week: [Vec<Hours>; 7] = definition.hours.days().map(Clone::clone);
         for day in &mut week {

@@ -27,7 +27,7 @@ pub struct Reapplication {
     pub later: u64,
     /// Tickets whose earliest deadline would stay where it is.
     pub unmoved: u64,
-    /// How far deadlines would move, whichever way, of those that were there before and after.
+    /// How far deadlines would move, whichever way: of those that move, and are there before and after.
     pub shift: DurationStats,
     /// Tickets that would be overdue at once and are not now.
     pub newly_overdue: u64,
@@ -61,7 +61,9 @@ impl Views {
                 std::cmp::Ordering::Equal => effect.unmoved += 1,
                 std::cmp::Ordering::Greater => effect.later += 1,
             }
-            if let (Some(before), Some(after)) = (before, after) {
+            if let (Some(before), Some(after)) = (before, after)
+                && before != after
+            {
                 shifts.push(after.millis_since(before).abs());
             }
             let overdue = |due: Option<Timestamp>| due.is_some_and(|due| due < now);

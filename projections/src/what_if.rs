@@ -150,6 +150,8 @@ pub struct Tally {
     pub active: u64,
     /// Cancelled.
     pub cancelled: u64,
+    /// Of these, the ones that were past their deadline then.
+    pub cancelled_late: u64,
 }
 
 impl Tally {
@@ -159,6 +161,7 @@ impl Tally {
         self.missed += other.missed;
         self.active += other.active;
         self.cancelled += other.cancelled;
+        self.cancelled_late += other.cancelled_late;
     }
 
     /// met / (met + missed); none of none.
@@ -177,7 +180,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// True when nothing would have been otherwise.
+    /// True when no count would have been otherwise; deadlines that have not passed may be.
     pub fn is_identical(&self) -> bool {
         self.groups.iter().all(|group| group.official == group.supposed)
     }
@@ -219,7 +222,10 @@ fn count(
         match (clock.met(), clock.state) {
             (Some(true), _) => tally.met += 1,
             (Some(false), _) => tally.missed += 1,
-            (None, ClockState::Cancelled(_)) => tally.cancelled += 1,
+            (None, ClockState::Cancelled(at)) => {
+                tally.cancelled += 1;
+                tally.cancelled_late += u64::from(clock.breached_at(at).is_some());
+            }
             (None, ClockState::Running(_) | ClockState::Paused(_) | ClockState::Fulfilled(_)) => tally.active += 1,
         }
     }

@@ -46,10 +46,15 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
     let applied = if args.dry_run { compare(&global.data, config)? } else { write(&global.data, config)? };
     match applied {
         Applied::Problems(problems) => {
-            for problem in &problems {
-                line(problem)?;
+            if global.json {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                print_json(&json!({ "dry_run": args.dry_run, "problems": problems }))?;
+            } else {
+                for problem in &problems {
+                    line(problem)?;
+                }
             }
-            bail!("{} has {} problems; nothing was changed", args.file.display(), problems.len())
+            bail!("{} has problems ({}); nothing was changed", args.file.display(), problems.len())
         }
         Applied::Changes { changes, position, effect } => {
             if global.json {

@@ -204,8 +204,16 @@ fn tell(report: &Report) -> anyhow::Result<()> {
         let of = sla.met + sla.missed;
         let share = if of == 0 { "–".to_owned() } else { format!("{:.1} %", sla.met as f64 * 100.0 / of as f64) };
         print(format!(
-            "SLA {} ({}), {}: {} met, {} missed, {share}; {} active ({} of them overdue), {} cancelled",
-            sla.policy, sla.track, sla.metric, sla.met, sla.missed, sla.active, sla.overdue, sla.cancelled
+            "SLA {} ({}), {}: {} met, {} missed, {share}; {} active ({} of them overdue), {} cancelled ({} of them late)",
+            sla.policy,
+            sla.track,
+            sla.metric,
+            sla.met,
+            sla.missed,
+            sla.active,
+            sla.overdue,
+            sla.cancelled,
+            sla.cancelled_late
         ))?;
     }
     for by in &report.groups {

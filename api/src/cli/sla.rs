@@ -46,6 +46,11 @@ pub fn explain(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             commits.push(commit);
         }
     }
+    if let Some(at) = args.at
+        && at < row.opened_at
+    {
+        bail!("the ticket was opened at {}, after --at", row.opened_at);
+    }
     let explained = explanations(&commits, &views, args.at.unwrap_or_else(|| SystemClock.now()));
     if global.json {
         return print_json(&explained.iter().map(explanation_json).collect::<Vec<_>>());
@@ -76,6 +81,7 @@ fn explanation_json(explanation: &Explanation) -> serde_json::Value {
         "applied_by": applied_by,
         "target": clock.target,
         "allowed_ms": clock.allowed.map(|allowed| allowed.millis()),
+        "state": clock.state.name(),
         "due_at": text(clock.due_at),
         "breached_at": text(*breached_at),
         "met": clock.met(),
@@ -83,6 +89,8 @@ fn explanation_json(explanation: &Explanation) -> serde_json::Value {
             "moment": moment.moment,
             "at": moment.at.to_string(),
             "due_at": text(moment.due_at),
+            "policy": moment.policy,
+            "target": moment.target,
             "event": moment.event,
             "event_type": moment.event_type,
         })).collect::<Vec<_>>(),
@@ -151,7 +159,7 @@ pub fn what_if(global: &Global, args: &WhatIfArgs) -> anyhow::Result<()> {
     print_table(&comparison, "policy", |group| group.policy.to_string())?;
     print_table(&comparison, "queue", |group| group.queue.to_string())?;
     print_table(&comparison, "priority", |group| group.priority.to_string())?;
-    print(if comparison.is_identical() { "nothing would have been otherwise" } else { "nothing was written" })
+    print(if comparison.is_identical() { "no count would have been otherwise" } else { "nothing was written" })
 }
 
 fn print_table(comparison: &Comparison, by: &str, key: impl Fn(&Compliance) -> String) -> anyhow::Result<()> {

@@ -100,7 +100,7 @@ impl Engine {
 pub fn supposed(views: &Views, mut config: DeskConfig) -> Result<WhatIf, String> {
     let desk = views.desk().desk();
     if config.policies.is_empty() && config.calendars.is_empty() {
-        return Err("it has neither a policy nor a calendar: nothing would be otherwise".into());
+        return Err("there is neither a policy nor a calendar to suppose: nothing would be otherwise".into());
     }
     let present: BTreeMap<_, _> =
         desk.to_config().policies.into_iter().map(|policy| (policy.key, policy.order)).collect();
@@ -126,16 +126,16 @@ fn replace<T: Clone, K: PartialEq>(all: &mut Vec<T>, new: &[T], key: impl Fn(&T)
     all.extend_from_slice(new);
 }
 
-/// The derivation of every clock of a ticket, from its commits.
+/// The derivation of every clock of a ticket, from its commits, as seen at `now`: what happened later is left out.
 pub fn explanations(commits: &[Arc<Commit>], views: &Views, now: Timestamp) -> Vec<Explanation> {
     let events = commits.iter().flat_map(|commit| {
         (0..).zip(&commit.events).filter_map(|(index, event)| match &event.event {
-            Event::Ticket(ticket) => Some(StreamEvent {
+            Event::Ticket(ticket) if event.occurred_at <= now => Some(StreamEvent {
                 address: EventAddress { position: commit.position, index },
                 at: event.occurred_at,
                 event: ticket.clone(),
             }),
-            Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Unknown { .. } => None,
+            Event::Ticket(_) | Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Unknown { .. } => None,
         })
     });
     explain(&events.collect::<Vec<_>>(), views.desk().desk(), now)

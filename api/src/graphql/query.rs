@@ -386,6 +386,11 @@ impl Query {
     ) -> Result<Option<SlaComparison>, Error> {
         let session = Session::of(context)?;
         session.need(Action::Read, Resource::Figures)?;
+        if let (Some(from), Some(to)) = (&from, &to)
+            && from.0 >= to.0
+        {
+            return Err(bad_input("the period ends before it starts: to must be later than from"));
+        }
         let config = desk_file::parse(&toml, None).map_err(|problem| bad_input(&problem))?;
         let period = ReportPeriod { from: from.map(|from| from.0), to: to.map(|to| to.0) };
         let compared = session.engine.what_if(&session.principal, config, period).await;

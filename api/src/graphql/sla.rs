@@ -19,6 +19,10 @@ pub struct SlaMoment {
     pub at: DateTime,
     /// The deadline after it; null while the clock stands.
     pub due_at: Option<DateTime>,
+    /// The policy then.
+    pub policy: String,
+    /// The target then, as the policy says it.
+    pub target: String,
     /// Position of the commit that led to it; null for a deadline that passed and that no timer has recorded.
     pub position: Option<BigInt>,
     /// Number of the event within the commit.
@@ -111,6 +115,8 @@ impl From<sla::ClockMoment> for SlaMoment {
             moment: moment.moment.name().to_owned(),
             at: moment.at.into(),
             due_at: moment.due_at.map(DateTime),
+            policy: moment.policy.to_string(),
+            target: moment.target.to_string(),
             position: moment.event.map(|event| event.position.into()),
             index: moment.event.map(|event| i32::try_from(event.index).unwrap_or(i32::MAX)),
             event_type: moment.event_type.map(str::to_owned),
@@ -176,6 +182,8 @@ pub struct SlaTally {
     pub active: i32,
     /// Cancelled.
     pub cancelled: i32,
+    /// Of these, the ones that were past their deadline then.
+    pub cancelled_late: i32,
     /// met / (met + missed); null of none.
     pub compliance: Option<f64>,
 }
@@ -187,6 +195,7 @@ impl From<views::Tally> for SlaTally {
             missed: int(tally.missed),
             active: int(tally.active),
             cancelled: int(tally.cancelled),
+            cancelled_late: int(tally.cancelled_late),
             compliance: tally.compliance(),
         }
     }
@@ -214,7 +223,7 @@ pub struct SlaComparisonGroup {
 /// Service levels as they were beside those that would have been.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct SlaComparison {
-    /// True when nothing would have been otherwise.
+    /// True when no count would have been otherwise; deadlines that have not passed may be.
     pub identical: bool,
     /// By track, metric, policy, queue and priority.
     pub groups: Vec<SlaComparisonGroup>,

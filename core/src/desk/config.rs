@@ -25,6 +25,7 @@ use crate::{
     calendar::Calendar,
     ids::Key,
     ticket::{SlaMetric, StatusCategory},
+    time::Timestamp,
 };
 
 /// A whole desk as a desk file gives it. A kind of part that the file does not mention is left as it is; of a kind that it
@@ -205,6 +206,10 @@ impl DeskConfig {
         }
         for policy in &self.policies {
             check_policy(&mut check, policy, &known);
+            let calendar = self.calendars.iter().find(|calendar| Some(&calendar.key) == policy.calendar.as_ref());
+            if let Some(Ok(calendar)) = calendar.map(Calendar::try_new) {
+                check_reach(&mut check, policy, &calendar);
+            }
         }
         let mut defaults = BTreeSet::new();
         for policy in self.policies.iter().filter(|policy| policy.default) {
@@ -212,7 +217,7 @@ impl DeskConfig {
                 check.say(&format!("policy {}", policy.key), format!("track {} has another default", policy.track));
             }
         }
-        check_circles(&mut check, &self.policies);
+        check_circles(&mut check, &self.policies, &self.queues);
         check.problems
     }
 
@@ -339,6 +344,21 @@ fn check_policy(check: &mut Check, policy: &PolicyDefinition, known: &Known) {
     }
 }
 
+/// A target that its calendar does not hold within ten years would never be due.
+fn check_reach(check: &mut Check, policy: &PolicyDefinition, calendar: &Calendar) {
+    // Any instant does: a calendar's weeks are alike.
+    let from = Timestamp::from_millis(1_767_225_600_000);
+    for metric in SlaMetric::ALL {
+        for target in policy.targets(metric).iter() {
+            if calendar.allowed(from, target).and_then(|allowed| calendar.due(from, allowed)).is_none() {
+                let problem =
+                    format!("the target {target} of {metric} is not reached in its calendar within ten years");
+                check.say(&format!("policy {}", policy.key), problem);
+            }
+        }
+    }
+}
+
 fn check_step(check: &mut Check, place: &str, step: &Escalation, policy: &PolicyDefinition, known: &Known) {
     let place = format!("{place}, escalation to level {}", step.level);
     if step.level == 0 {
@@ -358,11 +378,13 @@ fn check_step(check: &mut Check, place: &str, step: &Escalation, policy: &Policy
 }
 
 /// Policies may hand a ticket from queue to queue by their escalations, and must not hand it round in a circle.
-fn check_circles(check: &mut Check, policies: &[PolicyDefinition]) {
+fn check_circles(check: &mut Check, policies: &[PolicyDefinition], queues: &[QueueDefinition]) {
     let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for policy in policies {
         for to in policy.escalations.iter().filter_map(|step| step.move_to.as_ref()) {
-            for from in policy.when.queues.iter().filter(|from| *from != to) {
+            // A policy without a condition on queues takes tickets from every one.
+            let from_any = queues.iter().map(|queue| &queue.key).filter(|_| policy.when.queues.is_empty());
+            for from in policy.when.queues.iter().chain(from_any).filter(|from| *from != to) {
                 edges.entry(from.as_str()).or_default().insert(to.as_str());
             }
         }

@@ -147,27 +147,36 @@ impl Targets {
     }
 }
 
+/// A list of a condition: an empty one would hold for no ticket, and somebody who empties a list hardly means that.
+fn not_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let list = Vec::deserialize(deserializer)?;
+    if list.is_empty() {
+        return Err(D::Error::custom("the list of a condition is empty: give a value, or leave the condition out"));
+    }
+    Ok(list)
+}
+
 /// Which tickets a policy is for: every condition that is given must hold.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyFilter {
     /// In one of these queues.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<QueueKey>,
     /// Of one of these priorities.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub priorities: Vec<Priority>,
     /// In one of these categories.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<CategoryKey>,
     /// Opened by one of these channels.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<Channel>,
     /// With one of these teams responsible.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub teams: Vec<TeamKey>,
     /// With one of these tags.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Opened by an agent on somebody's behalf, or not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,13 +196,13 @@ impl PolicyFilter {
 #[serde(deny_unknown_fields, default)]
 pub struct EscalationFilter {
     /// Of one of these priorities.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub priorities: Vec<Priority>,
     /// In one of these queues.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<QueueKey>,
     /// In one of these statuses, by key or by the name of their category.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub statuses: Vec<Key>,
     /// With an assignee, or without.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -124,6 +124,18 @@ pub enum ClockState {
     Cancelled(Timestamp),
 }
 
+impl ClockState {
+    /// Name as it is shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running(_) => "running",
+            Self::Paused(_) => "paused",
+            Self::Fulfilled(_) => "fulfilled",
+            Self::Cancelled(_) => "cancelled",
+        }
+    }
+}
+
 /// One measurement of one metric.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {

@@ -10,7 +10,7 @@ use super::{
     clock::{Clock, ClockState, Pin},
 };
 use crate::{
-    desk::{Desk, Span},
+    desk::{Desk, Span, Target},
     event::EventAddress,
     ids::{PolicyKey, TrackKey},
     ticket::{SlaApplied, SlaMetric, TicketEvent},
@@ -80,6 +80,8 @@ pub struct ClockMoment {
     pub instance: u32,
     /// The policy then.
     pub policy: PolicyKey,
+    /// The target then.
+    pub target: Target,
     /// What happened.
     pub moment: Moment,
     /// When.
@@ -164,12 +166,13 @@ impl Trace {
     }
 
     fn note(&mut self, moment: Moment, at: Timestamp, by: &StreamEvent) {
-        let Clock { track, metric, instance, policy, due_at, .. } = &self.clock;
+        let Clock { track, metric, instance, policy, target, due_at, .. } = &self.clock;
         self.moments.push(ClockMoment {
             track: track.clone(),
             metric: *metric,
             instance: *instance,
             policy: policy.clone(),
+            target: *target,
             moment,
             at,
             due_at: *due_at,
@@ -251,12 +254,13 @@ fn traces(events: &[StreamEvent], desk: &Desk, now: Timestamp) -> Vec<Trace> {
         if let Some(at) = trace.clock.breached_at(now)
             && !trace.clock.breached
         {
-            let Clock { track, metric, instance, policy, due_at, .. } = &trace.clock;
+            let Clock { track, metric, instance, policy, target, due_at, .. } = &trace.clock;
             trace.moments.push(ClockMoment {
                 track: track.clone(),
                 metric: *metric,
                 instance: *instance,
                 policy: policy.clone(),
+                target: *target,
                 moment: Moment::Breached,
                 at,
                 due_at: *due_at,
@@ -319,18 +323,22 @@ fn intervals(clock: &Clock, pin: &Pin, desk: &Desk, now: Timestamp) -> Vec<Inter
     intervals
 }
 
-/// A length of time as `8h30m`, with milliseconds when there are some.
+/// A length of time as `8h30m` or `1m27.999s`.
 fn length(millis: i64) -> String {
+    let whole = Span::from_millis(millis - millis % 1000).to_string();
     match millis % 1000 {
-        0 => Span::from_millis(millis).to_string(),
-        rest => format!("{}.{rest:03}s", Span::from_millis(millis - rest)),
+        0 => whole,
+        rest => match whole.strip_suffix('s') {
+            Some(seconds) => format!("{seconds}.{rest:03}s"),
+            None => format!("{whole}0.{rest:03}s"),
+        },
     }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { clock, applied, applied_by, .. } = self;
-        writeln!(f, "{} {} of {}", clock.metric, clock.instance, clock.track)?;
+        writeln!(f, "{} {} of {}: {}", clock.metric, clock.instance, clock.track, clock.state.name())?;
         write!(f, "  policy    {} version {}", clock.policy, applied.policy_version)?;
         write!(f, ", applied by event {}.{} ({}", applied_by.position, applied_by.index, applied.reason)?;
         match applied.matched.join(", ") {
@@ -339,13 +347,13 @@ impl fmt::Display for Explanation {
         }
         match &applied.calendar {
             Some(key) => {
-                writeln!(f, "  calendar  {key} version {}, zone data {}", applied.calendar_version, applied.tzdb)?
+                writeln!(f, "  calendar  {key} version {}, zone data {}", applied.calendar_version, applied.tzdb)?;
             }
             None => writeln!(f, "  calendar  none: round the clock")?,
         }
         match clock.allowed {
             Some(allowed) => {
-                writeln!(f, "  target    {}, which is {} of working time", clock.target, length(allowed.millis()))?
+                writeln!(f, "  target    {}, which is {} of working time", clock.target, length(allowed.millis()))?;
             }
             None => writeln!(f, "  target    {}, out of reach", clock.target)?,
         }
@@ -355,27 +363,22 @@ impl fmt::Display for Explanation {
                 (Some(name), Some(event)) => write!(f, " by {name} ({}.{})", event.position, event.index)?,
                 _ => write!(f, " by no event: the deadline passed")?,
             }
+            if matches!(moment.moment, Moment::Activated | Moment::Aimed) {
+                write!(f, ", {} of {}", moment.target, moment.policy)?;
+            }
             match moment.due_at {
                 Some(due) => writeln!(f, ", due {due}")?,
-                None => writeln!(f, ", no deadline while it stands")?,
+                None => writeln!(f, ", no deadline")?,
             }
         }
-        let mut used = 0;
-        for interval in &self.intervals {
-            used += interval.millis();
-            let word = interval.stretch.name();
-            writeln!(
-                f,
-                "  {} – {}  {word:<8} {:>12}  = {}",
-                interval.from,
-                interval.to,
-                length(interval.millis()),
-                length(used)
-            )?;
-        }
-        match clock.due_at {
-            Some(due) => write!(f, "  due       {due}")?,
-            None => write!(f, "  due       never while it stands")?,
+        self.write_intervals(f)?;
+        match (clock.due_at, clock.state) {
+            (Some(due), _) => write!(f, "  due       {due}")?,
+            (None, ClockState::Paused(_)) => write!(f, "  due       not while it stands")?,
+            (None, ClockState::Running(_)) => write!(f, "  due       not within ten years")?,
+            (None, ClockState::Fulfilled(_) | ClockState::Cancelled(_)) => {
+                write!(f, "  due       it ended while it stood")?;
+            }
         }
         match (clock.met(), self.breached_at) {
             (Some(true), _) => writeln!(f, ", met"),
@@ -383,5 +386,24 @@ impl fmt::Display for Explanation {
             (None, Some(_)) => writeln!(f, ", passed"),
             (None, None) => writeln!(f),
         }
+    }
+}
+
+impl Explanation {
+    /// A line for each stretch up to the deadline, and one for all that came after.
+    fn write_intervals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (overrun, counted): (Vec<&Interval>, Vec<&Interval>) =
+            self.intervals.iter().partition(|interval| interval.stretch == Stretch::Overrun);
+        let mut used = 0;
+        for interval in counted {
+            used += interval.millis();
+            let (word, taken) = (interval.stretch.name(), length(interval.millis()));
+            writeln!(f, "  {} – {}  {word:<8} {taken:>12}  = {}", interval.from, interval.to, length(used))?;
+        }
+        if let (Some(first), Some(last)) = (overrun.first(), overrun.last()) {
+            let taken = length(overrun.iter().map(|interval| interval.millis()).sum());
+            writeln!(f, "  {} – {}  overrun  {taken:>12}  in {} stretches", first.from, last.to, overrun.len())?;
+        }
+        Ok(())
     }
 }

@@ -223,7 +223,11 @@ fn e03_a_calendar_without_working_time_is_refused_and_never_due_is_a_value() {
     // A target beyond reach: an hour a week cannot hold ten years of working time.
     let mut desk = policies(r#"{"key": "p", "name": "P", "calendar": "office", "resolution": {"default": "80000h"}}"#);
     desk.calendars[0].hours = serde_json::from_str(r#"{"monday": ["09:00-10:00"]}"#).unwrap();
-    let story = given(&desk).when("2026-01-01T00:00:00Z", open());
+    let problems = desk.problems(&Desk::default());
+    assert!(problems[0].problem.contains("within ten years"), "{problems:?}");
+    // A desk that has it all the same, by another calendar than it was checked with, is never due and never loops.
+    let story = Story { desk: Desk::default(), ticket: None, history: vec![], position: 0 };
+    let story = story.and_the_desk_becomes(&desk).when("2026-01-01T00:00:00Z", open());
     assert_eq!(story.clock(Resolution).due_at, None);
     assert!(story.clocks().timers(&story.desk).is_empty());
 }
@@ -796,7 +800,16 @@ fn a_desk_file_that_cannot_measure_is_refused_with_a_word_on_what_to_do() {
             "escalations": [{"metric": "resolution", "after": "1h", "level": 1, "move_to": "inbox"}]}"#,
         "break the circle",
     );
+    said(
+        r#"{"key": "p", "name": "P", "when": {"queues": ["inbox"]}, "resolution": {"default": "1h"},
+            "escalations": [{"metric": "resolution", "after": "1h", "level": 1, "move_to": "vip"}]},
+           {"key": "q", "name": "Q", "default": true, "resolution": {"default": "1h"},
+            "escalations": [{"metric": "resolution", "after": "1h", "level": 1, "move_to": "inbox"}]}"#,
+        "break the circle",
+    );
     assert!(serde_json::from_str::<crate::desk::Targets>(r#"{"default": "900000h"}"#).is_err(), "a century");
+    let empty = serde_json::from_str::<crate::desk::PolicyFilter>(r#"{"tags": []}"#).unwrap_err();
+    assert!(empty.to_string().contains("the list of a condition is empty"), "{empty}");
 }
 
 mod random {
