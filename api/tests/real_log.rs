@@ -140,6 +140,12 @@ fn the_report_of_a_real_log_equals_the_figures_computed_elsewhere_and_a_second_i
     assert!(log.docket.ok(&["verify"]).contains("verdict   ok"));
     let rebuilt = log.docket.ok_json(&["rebuild"]);
     assert_eq!(rebuilt["identical"], true);
+    // The same policies and calendars, supposed: every count of 10,384 tickets is the same, and there are some.
+    let same = log.docket.ok_json(&["whatif", "--policy", path(&root().join(DESK))]);
+    assert_eq!(same["identical"], true);
+    let met =
+        |side: &str| same["groups"].as_array().unwrap().iter().map(|g| g[side]["met"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((met("official"), met("supposed")), (3 * 10_381 - 4_770 - 3_169 - 5_504, met("official")));
     let history = log.docket.ok(&["replay", "--ticket", "INC0000047"]);
     assert!(history.lines().next().unwrap().contains("TicketOpened"));
     assert_eq!(history.matches(" Resolved ").count(), 1);

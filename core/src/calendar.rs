@@ -522,7 +522,7 @@ mod tests {
         assert_eq!(due("2026-12-24T11:00:00Z", "eod+1"), at("2026-12-29T17:30:00Z"));
         // After hours counts as the next opening.
         assert_eq!(due("2026-12-24T17:30:00Z", "eod"), at("2026-12-29T17:30:00Z"));
-        // Nine o'clock of the day after is the closing before: a deadline is never at an opening.
+        // Nine o'clock of the day after is the closing before: a target is used up at a closing, not at the next opening.
         assert_eq!(due("2026-12-24T20:00:00Z", "1bd"), at("2026-12-29T17:30:00Z"));
         // The day that the clocks change: the same time of day, not the same count of hours.
         assert_eq!(due("2026-03-27T15:00:00Z", "1bd"), at("2026-03-30T14:00:00Z"));

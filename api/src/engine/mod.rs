@@ -36,6 +36,9 @@ const VIEW_WAIT: Duration = Duration::from_secs(10);
 /// A command that commutes is decided again after conflicts for so long. Every round somebody gets through, so this is
 /// reached only by a ticket that hundreds write to at once.
 const RETRY_FOR: Duration = Duration::from_secs(5);
+/// Commands of timers and of policies applied anew that wait for the disk together: enough to share its syncs, and few
+/// beside what clients send.
+const TOGETHER: usize = 64;
 /// Folded tickets kept at most.
 const CACHED_TICKETS: usize = 4096;
 
@@ -47,7 +50,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     tickets: Mutex<HashMap<TicketId, Loaded>>,
     /// One question of the kind "what if" at a time: each reads the whole log.
-    what_if: tokio::sync::Semaphore,
+    what_if: Arc<tokio::sync::Semaphore>,
     stopping: watch::Sender<bool>,
 }
 
@@ -124,7 +127,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let (tickets, stopping) = (Mutex::default(), watch::Sender::new(false));
-        let what_if = tokio::sync::Semaphore::new(1);
+        let what_if = Arc::new(tokio::sync::Semaphore::new(1));
         Arc::new(Self { log, views, content, clock, tickets, what_if, stopping })
     }
 
@@ -532,7 +535,10 @@ impl Engine {
             return Ok(Applied::Problems(problems));
         }
         let changes = config.changes_from(desk);
-        let effect = views.effect_of(&changes, self.now());
+        // It looks at every open ticket.
+        let (all, supposed, now) = (Arc::clone(&views), changes.clone(), self.now());
+        let effect = tokio::task::spawn_blocking(move || all.effect_of(&supposed, now)).await;
+        let effect = effect.map_err(|error| EngineError::Internal(error.to_string()))?;
         if dry_run || changes.is_empty() {
             return Ok(Applied::Changes { changes, position: views.position(), effect });
         }

@@ -14,10 +14,8 @@ use docket_core::{
 use docket_projections::{Comparison, Reapplication, ReportPeriod, Views, WhatIf};
 use futures_util::{StreamExt, stream};
 
-use super::{Action, Engine, EngineError, Principal, Request, Resource, can};
+use super::{Action, Engine, EngineError, Principal, Request, Resource, TOGETHER, can};
 
-/// Commands that wait for the disk together.
-const TOGETHER: usize = 64;
 /// Commits read at once.
 const CHUNK: usize = 1024;
 
@@ -71,11 +69,13 @@ impl Engine {
         if !can(principal, Action::Read, Resource::Figures) {
             return Err(EngineError::Forbidden);
         }
-        let Ok(_turn) = self.what_if.try_acquire() else {
+        // Given to the work itself, which goes on when whoever asked has gone.
+        let Ok(turn) = Arc::clone(&self.what_if).try_acquire_owned() else {
             return Err(EngineError::Unavailable("another question of this kind is being answered: ask again".into()));
         };
         let (engine, views) = (Arc::clone(self), self.views());
         let answer = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let mut what_if = supposed(&views, config)
                 .map_err(|problem| EngineError::from(Rejection::Invalid { field: "toml", reason: problem }))?;
             let mut after = Position::START;

@@ -10,12 +10,10 @@ use docket_core::{
 use docket_projections::TimerEntry;
 use futures_util::{StreamExt, stream};
 
-use super::{Engine, EngineError, Request};
+use super::{Engine, EngineError, Request, TOGETHER};
 
 /// Tickets whose timers are taken at once.
 const BATCH: usize = 1024;
-/// Commands of timers that wait for the disk together: enough to share its syncs, and few beside what clients send.
-const TOGETHER: usize = 64;
 /// Pause after a failure, so that a broken disk is not asked without end.
 const PAUSE: Duration = Duration::from_secs(5);
 

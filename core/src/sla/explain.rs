@@ -231,14 +231,10 @@ fn traces(events: &[StreamEvent], desk: &Desk, now: Timestamp) -> Vec<Trace> {
             let choice = applied.iter().find(|(_, choice)| choice.track == clock.track);
             let (Some(pin), Some(choice)) = (pin, choice) else { continue };
             if let Some(trace) = traces.iter_mut().find(|trace| trace.is_of(clock)) {
-                if trace.clock.is_active() || clock.is_active() {
-                    if clock.is_active() {
-                        (trace.pin, trace.applied) = (pin.clone(), choice.clone());
-                    }
-                    trace.take(clock, event);
-                } else if trace.clock != *clock {
-                    trace.take(clock, event);
+                if clock.is_active() {
+                    (trace.pin, trace.applied) = (pin.clone(), choice.clone());
                 }
+                trace.take(clock, event);
             } else {
                 let mut trace =
                     Trace { clock: clock.clone(), pin: pin.clone(), applied: choice.clone(), moments: Vec::new() };
