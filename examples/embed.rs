@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Context;
 use docket_api::{
     clock::SystemClock,
-    engine::{Engine, NewCustomer, Principal, Request},
+    engine::{Engine, IdempotencyKey, NewCustomer, Principal, Request},
 };
 use docket_core::{
     desk::DeskConfig,
@@ -19,6 +19,9 @@ use docket_core::{
 use docket_projections::{LiveViews, Projection, Views};
 use docket_store::{ContentStore, DataDir, EventLog, SledLog, SledLogOptions};
 use ulid::Ulid;
+
+/// What the customer is told.
+const ANSWER: &str = "It sings in B flat now.";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -40,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
 
     let me = Principal::local();
     if engine.views().desk().desk().statuses.is_empty() {
-        engine.apply_desk(&me, DeskConfig::starter(), false).await?;
+        engine.apply_desk(&me, DeskConfig::starter(), false, None).await?;
     }
     let customer = NewCustomer { name: "Carl Customer".into(), ..NewCustomer::default() };
     let (customer, ..) = engine.register_customer(&me, customer, None).await?;
@@ -61,11 +64,11 @@ async fn main() -> anyhow::Result<()> {
     let opened = engine.open(&me, opening, vec![question], Request::default()).await?;
 
     // The answer arrives once, however often this request is repeated; it is refused if somebody else was faster.
-    let answer = TicketCommand::Send { message: message(&engine, "It sings in B flat now.").await?, agent: None };
+    let answer = TicketCommand::Send { message: message(&engine, ANSWER).await?, agent: None };
     let resolve = TicketCommand::SetStatus(StatusWish::Category(StatusCategory::Resolved));
     let request = Request {
         expected: Some(opened.position),
-        idempotency_key: Some(format!("answer to {}", opened.ticket)),
+        idempotency_key: Some(IdempotencyKey::try_new(&format!("answer to {}", opened.ticket), "answer", ANSWER)?),
         ..Request::default()
     };
     let done = engine.work(&me, opened.ticket, vec![answer, resolve], request).await?;
@@ -73,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
     // The answer came with views that show it: one moment, for as long as they are held.
     let row = done.views.tickets().by_id(&opened.ticket).context("the ticket")?;
     println!("ticket #{} is {} at position {}", row.number, row.status_category, done.position);
-    for commit in engine.history(&me, opened.ticket, &done.views)? {
+    for commit in engine.history(&me, opened.ticket, &done.views).await? {
         for event in &commit.events {
             println!("  {} {} by {}", event.occurred_at, event.event.type_name(), commit.actor);
         }

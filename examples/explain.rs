@@ -45,8 +45,8 @@ async fn main() -> anyhow::Result<()> {
     // Nothing in this example is long enough to be stored beside the log.
     let engine = Engine::new(log, live, ContentStore::new(Path::new("unused")), time);
     let me = Principal::local();
-    engine.apply_desk(&me, DeskConfig::starter(), false).await?;
-    engine.apply_desk(&me, serde_json::from_str(CALENDAR_AND_POLICY)?, false).await?;
+    engine.apply_desk(&me, DeskConfig::starter(), false, None).await?;
+    engine.apply_desk(&me, serde_json::from_str(CALENDAR_AND_POLICY)?, false, None).await?;
 
     clock.set(Timestamp::parse("2026-03-26T13:30:00Z")?);
     let opening = TicketCommand::Open(Opening::new(Channel::Email, "The parcel never came"));
@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     }
 
     let views = engine.views();
-    let history = engine.history(&me, ticket, &views)?;
+    let history = engine.history(&me, ticket, &views).await?;
     for explanation in explanations(&history, &views, Timestamp::parse("2026-03-30T14:30:00Z")?) {
         print!("{explanation}");
     }

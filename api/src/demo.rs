@@ -13,7 +13,7 @@ use docket_core::{
     },
     personal::{Body, Personal},
     ticket::{
-        CallOutcome, Channel, Context as Judging, Escalate, LogCall, Message, Note, Opening, Priority, StatusCategory,
+        CallOutcome, Channel, Context as Judging, Escalate, Everything, LogCall, Message, Note, Opening, Priority, StatusCategory,
         StatusWish, Ticket, TicketCommand, decide,
     },
     time::Timestamp,
@@ -245,7 +245,7 @@ pub fn fill(log: &Arc<docket_store::SledLog>, mut views: Views, seed: u64, clock
     let mut tickets: Vec<(Position, Option<Ticket>)> = vec![(Position::START, None); TICKETS];
     for (at, number, actor, commands) in steps {
         let Some((position, state)) = tickets.get_mut(number) else { continue };
-        let context = Judging { at, now: at, actor: &actor, desk: &desk };
+        let context = Judging { at, now: at, actor: &actor, desk: &desk, directory: &Everything };
         let mut events = Vec::new();
         for command in &commands {
             // What the rules refuse does not happen; a made-up history need not be flawless.
@@ -293,6 +293,8 @@ impl Writer<'_> {
             actor,
             cause: Cause::of(CauseKind::Demo),
             correlation: CorrelationId::new(id.ulid()),
+            token: None,
+            request: None,
         });
         if self.batch.len() >= BATCH {
             self.flush()?;
@@ -435,7 +437,7 @@ pub async fn tokens(engine: &Arc<Engine>) -> Result<Vec<(&'static str, String)>,
     let local = Principal::local();
     let views = engine.views();
     for token in views.people().tokens().filter(|token| token.label.starts_with("demo ") && !token.revoked) {
-        engine.revoke_token(&local, token.id).await?;
+        engine.revoke_token(&local, token.id, None).await?;
     }
     let mut roles = vec![
         ("administrator", Role::Administrator),
@@ -445,7 +447,8 @@ pub async fn tokens(engine: &Arc<Engine>) -> Result<Vec<(&'static str, String)>,
     roles.extend(views.people().customers().next().map(|customer| ("customer", Role::Customer(customer.id))));
     let mut tokens = Vec::new();
     for (name, role) in roles {
-        let (_, secret, _) = engine.issue_token(&local, role, &format!("demo {name}"), None).await?;
+        let issued = engine.issue_token(&local, role, &format!("demo {name}"), None, None).await?;
+        let secret = issued.secret.unwrap_or_default();
         tokens.push((name, secret));
     }
     Ok(tokens)

@@ -223,7 +223,7 @@ async fn refusals_are_data_with_a_code_and_a_path_and_change_nothing() {
         (
             format!("ticketSetField(id: \"{id}\", input: {{ field: \"satisfaction\", choice: \"divine\" }})"),
             "INVALID",
-            json!(["input", "value"]),
+            json!(["input", "choice"]),
         ),
         (
             format!("ticketReply(id: \"{id}\", input: {{ body: \"b\", expectedVersion: \"1\" }})"),

@@ -238,7 +238,7 @@ impl Moved {
         let engine = Engine::new(Arc::clone(&log), live, ContentStore::new(Path::new("unused")), time);
         let mut config = DeskConfig::starter();
         config.policies = serde_json::from_str(policies).unwrap();
-        engine.apply_desk(&Principal::local(), config, false).await.unwrap();
+        engine.apply_desk(&Principal::local(), config, false, None).await.unwrap();
         Self { clock, log, engine }
     }
 

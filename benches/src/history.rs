@@ -7,7 +7,7 @@ use docket_core::{
     ids::{CommitId, CorrelationId, CustomerId, MessageId, Position, QueueKey, StreamId, TicketId},
     personal::{Body, Personal},
     ticket::{
-        Channel, Context as Judging, Message, MessageReceived, Opening, Priority, StatusCategory, StatusWish, Ticket,
+        Channel, Context as Judging, Everything, Message, MessageReceived, Opening, Priority, StatusCategory, StatusWish, Ticket,
         TicketCommand, TicketEvent, decide,
     },
     time::Timestamp,
@@ -35,6 +35,8 @@ pub fn append(stream: StreamId, expected: Expected, at: Timestamp, events: Vec<D
         actor: Actor::System,
         cause: Cause::of(CauseKind::Request),
         correlation: CorrelationId::new(id.ulid()),
+        token: None,
+        request: None,
     }
 }
 
@@ -98,7 +100,7 @@ pub fn fill(log: &dyn EventLog, tickets: u32) -> anyhow::Result<u64> {
             steps.push(vec![TicketCommand::SetStatus(StatusWish::Category(StatusCategory::Closed))]);
         }
         for commands in steps {
-            let context = Judging { at, now: at, actor: &Actor::System, desk: &desk };
+            let context = Judging { at, now: at, actor: &Actor::System, desk: &desk, directory: &Everything };
             let mut events = Vec::new();
             for command in &commands {
                 for event in decide(state.as_ref(), command, &context)? {

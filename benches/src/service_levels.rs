@@ -17,7 +17,7 @@ use docket_core::{
     desk::{Desk, DeskConfig, Span},
     event::{Actor, DatedEvent},
     ids::{Position, StreamId, TicketId},
-    ticket::{Channel, Context as Judging, Opening, TicketCommand, decide},
+    ticket::{Channel, Context as Judging, Everything, Opening, TicketCommand, decide},
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Views, rebuild};
@@ -86,7 +86,7 @@ pub fn timers(dir: &Path, clocks: u32) -> anyhow::Result<Vec<Figure>> {
     for n in 0..clocks {
         let at = start.plus_millis(OPENED_DAYS * DAY_MS * i64::from(n) / i64::from(clocks));
         let opening = TicketCommand::Open(Opening::new(Channel::Email, "Where is my parcel?"));
-        let context = Judging { at, now: at, actor: &Actor::System, desk: &desk };
+        let context = Judging { at, now: at, actor: &Actor::System, desk: &desk, directory: &Everything };
         let events = decide(None, &opening, &context)?;
         let events = events.into_iter().map(|event| DatedEvent::new(at, event)).collect();
         batch.push(append(ticket(n), Expected::NoStream, at, events));

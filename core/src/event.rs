@@ -16,7 +16,8 @@ use crate::{
     access::AccessEvent,
     customer::CustomerEvent,
     desk::DeskEvent,
-    ids::{AgentKey, CommitId, CorrelationId, CustomerId, Position, StreamId, Text},
+    ids::{AgentKey, CommitId, CorrelationId, CustomerId, Position, StreamId, Text, TokenId},
+    request::{Fingerprint, RequestEvent},
     ticket::TicketEvent,
     time::Timestamp,
 };
@@ -102,7 +103,9 @@ pub enum Event {
     Desk(Box<DeskEvent>),
     /// Of the tokens.
     Access(AccessEvent),
-    /// Of a type or version that this program does not know. The write model refuses a stream that holds one; views
+    /// Of keyed requests that changed nothing else.
+    Request(RequestEvent),
+    /// Of a type, version or form that this program does not know. The write model refuses a stream that holds one; views
     /// count and name it.
     Unknown {
         /// Its stored type.
@@ -120,6 +123,7 @@ impl Event {
             Self::Customer(event) => event.type_version().0,
             Self::Desk(event) => event.type_version().0,
             Self::Access(event) => event.type_version().0,
+            Self::Request(event) => event.type_version().0,
             Self::Unknown { type_name, .. } => type_name,
         }
     }
@@ -131,6 +135,7 @@ impl Event {
             Self::Customer(event) => event.type_version().1,
             Self::Desk(event) => event.type_version().1,
             Self::Access(event) => event.type_version().1,
+            Self::Request(event) => event.type_version().1,
             Self::Unknown { version, .. } => *version,
         }
     }
@@ -145,7 +150,7 @@ macro_rules! into_event {
         }
     )*};
 }
-into_event!(Ticket(TicketEvent), Customer(CustomerEvent), Access(AccessEvent));
+into_event!(Ticket(TicketEvent), Customer(CustomerEvent), Access(AccessEvent), Request(RequestEvent));
 
 impl From<DeskEvent> for Event {
     fn from(event: DeskEvent) -> Self {
@@ -182,6 +187,7 @@ impl Serialize for DatedEvent {
             Event::Customer(event) => event.write_data(&mut map)?,
             Event::Desk(event) => event.write_data(&mut map)?,
             Event::Access(event) => event.write_data(&mut map)?,
+            Event::Request(event) => event.write_data(&mut map)?,
             Event::Unknown { .. } => {}
         }
         map.end()
@@ -257,6 +263,9 @@ fn read_event<'de, A: MapAccess<'de>>(type_name: &str, version: u16, map: &mut A
     if let Some(event) = AccessEvent::read_data(type_name, version, map)? {
         return Ok(event.into());
     }
+    if let Some(event) = RequestEvent::read_data(type_name, version, map)? {
+        return Ok(event.into());
+    }
     map.next_value::<IgnoredAny>()?;
     Ok(Event::Unknown { type_name: type_name.to_owned(), version })
 }
@@ -271,7 +280,7 @@ pub struct EventAddress {
 }
 
 /// Who did it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
     /// Docket itself: a timer or a rule.
@@ -284,6 +293,46 @@ pub enum Actor {
     Customer(CustomerId),
     /// Somebody in the system that a history was imported from, by the name used there.
     Imported(String),
+    /// Somebody of a kind that a newer program brought in, by the name of the kind. Never written.
+    Unknown(String),
+}
+
+impl<'de> Deserialize<'de> for Actor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ActorVisitor;
+
+        impl<'de> Visitor<'de> for ActorVisitor {
+            type Value = Actor;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a kind of actor, or a map of one and its name")
+            }
+
+            fn visit_str<E: de::Error>(self, kind: &str) -> Result<Actor, E> {
+                Ok(if kind == "system" { Actor::System } else { Actor::Unknown(kind.to_owned()) })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Actor, A::Error> {
+                let kind: Text<'de> = map.next_key()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+                let actor = match &*kind.0 {
+                    "administrator" => Actor::Administrator(map.next_value()?),
+                    "agent" => Actor::Agent(map.next_value()?),
+                    "customer" => Actor::Customer(map.next_value()?),
+                    "imported" => Actor::Imported(map.next_value()?),
+                    other => {
+                        map.next_value::<IgnoredAny>()?;
+                        Actor::Unknown(other.to_owned())
+                    }
+                };
+                match map.next_key::<IgnoredAny>()? {
+                    None => Ok(actor),
+                    Some(_) => Err(de::Error::custom("an actor has one kind")),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(ActorVisitor)
+    }
 }
 
 impl fmt::Display for Actor {
@@ -294,6 +343,7 @@ impl fmt::Display for Actor {
             Self::Agent(key) => write!(f, "agent {key}"),
             Self::Customer(id) => write!(f, "customer {id}"),
             Self::Imported(name) => write!(f, "imported {name}"),
+            Self::Unknown(kind) => write!(f, "somebody of the unknown kind {kind}"),
         }
     }
 }
@@ -316,7 +366,7 @@ impl Cause {
 }
 
 /// Kinds of triggers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseKind {
     /// A request from outside: GraphQL or the command line.
@@ -327,6 +377,29 @@ pub enum CauseKind {
     Import,
     /// The built-in demonstration.
     Demo,
+    /// Something that a newer program brought in. Never written.
+    Unknown,
+}
+
+impl CauseKind {
+    /// Name as it is stored and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Timer => "timer",
+            Self::Import => "import",
+            Self::Demo => "demo",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CauseKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = Text::deserialize(deserializer)?.0;
+        let known = [Self::Request, Self::Timer, Self::Import, Self::Demo];
+        Ok(known.into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Unknown))
+    }
 }
 
 /// The events that one decision produced, stored all or not at all.
@@ -349,6 +422,12 @@ pub struct Commit {
     pub cause: Cause,
     /// Shared by everything that one request from outside led to.
     pub correlation: CorrelationId,
+    /// The token by which whoever did it came in; none for the command line, timers and imports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
+    /// What the request asked, when it carried an idempotency key: its id is derived from that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Fingerprint>,
     /// At least one event.
     pub events: Vec<DatedEvent>,
 }

@@ -62,8 +62,8 @@ pub enum InvalidName {
     /// An id is a ULID: 26 characters of Crockford's base 32.
     #[error("{0:?} is not an id: an id is a ULID of 26 characters")]
     Ulid(String),
-    /// A stream is written `kind:name`.
-    #[error("{0:?} is not a stream: expected desk, access, ticket:ULID or customer:ULID")]
+    /// A stream is written `kind` or `kind:ULID`.
+    #[error("{0:?} is not a stream: expected a kind such as desk, or a kind and an id such as ticket:ULID")]
     Stream(String),
 }
 
@@ -310,6 +310,53 @@ pub enum StreamId {
     Ticket(TicketId),
     /// One customer.
     Customer(CustomerId),
+    /// Keyed requests that led to no commit of another stream: answers that changed nothing.
+    Requests,
+    /// A stream of a kind that a newer program brought in. It is read past and never written.
+    Unknown(UnknownStream),
+}
+
+/// The name of a stream whose kind this program does not know: `kind` or `kind:ULID`, as streams of every version are
+/// written, so that a newer log is told from a damaged one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnknownStream {
+    /// The kind, filled up with zeroes.
+    kind: [u8; Self::MAX_KIND],
+    id: Option<Ulid>,
+}
+
+impl UnknownStream {
+    /// Longest kind in bytes.
+    pub const MAX_KIND: usize = 16;
+
+    fn parse(text: &str) -> Option<Self> {
+        let (name, id) = match text.split_once(':') {
+            None => (text, None),
+            Some((name, id)) => (name, Some(Ulid::from_string(id).ok()?)),
+        };
+        let sound = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let mut kind = [0; Self::MAX_KIND];
+        kind.get_mut(..name.len()).filter(|_| sound)?.copy_from_slice(name.as_bytes());
+        Some(Self { kind, id })
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> &str {
+        let len = self.kind.iter().position(|b| *b == 0).unwrap_or(Self::MAX_KIND);
+        std::str::from_utf8(&self.kind[..len]).unwrap_or_default()
+    }
+
+    /// Which one of its kind, when there are several.
+    pub const fn id(&self) -> Option<Ulid> {
+        self.id
+    }
+}
+
+impl fmt::Display for UnknownStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())?;
+        self.id.map_or(Ok(()), |id| write!(f, ":{id}"))
+    }
 }
 
 impl fmt::Display for StreamId {
@@ -319,6 +366,8 @@ impl fmt::Display for StreamId {
             Self::Access => f.write_str("access"),
             Self::Ticket(id) => write!(f, "ticket:{id}"),
             Self::Customer(id) => write!(f, "customer:{id}"),
+            Self::Requests => f.write_str("requests"),
+            Self::Unknown(stream) => stream.fmt(f),
         }
     }
 }
@@ -329,9 +378,12 @@ impl FromStr for StreamId {
         match text.split_once(':') {
             None if text == "desk" => Ok(Self::Desk),
             None if text == "access" => Ok(Self::Access),
+            None if text == "requests" => Ok(Self::Requests),
             Some(("ticket", id)) => id.parse().map(Self::Ticket),
             Some(("customer", id)) => id.parse().map(Self::Customer),
-            _ => Err(InvalidName::Stream(text.chars().take(80).collect())),
+            Some(_) | None => UnknownStream::parse(text)
+                .map(Self::Unknown)
+                .ok_or_else(|| InvalidName::Stream(text.chars().take(80).collect())),
         }
     }
 }
@@ -370,10 +422,22 @@ mod tests {
     #[test]
     fn a_stream_is_read_back_from_its_text() {
         let id = TicketId::derived(Timestamp::from_millis(1_456_720_800_000), &["source", "INC1"]);
-        for stream in [StreamId::Desk, StreamId::Access, StreamId::Ticket(id)] {
+        for stream in [StreamId::Desk, StreamId::Access, StreamId::Ticket(id), StreamId::Requests] {
             assert_eq!(stream.to_string().parse::<StreamId>(), Ok(stream));
         }
         assert!("ticket:nonsense".parse::<StreamId>().is_err());
+    }
+
+    #[test]
+    fn a_stream_of_a_newer_kind_keeps_its_name_and_nonsense_is_none() {
+        for text in ["organisation:01ARZ3NDEKTSV4RRFFQ69G5FAV", "macros", "knowledge_base:01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+            let stream: StreamId = text.parse().unwrap();
+            assert!(matches!(stream, StreamId::Unknown(_)), "{text}");
+            assert_eq!(stream.to_string(), text);
+        }
+        for text in ["", ":", "Organisation", "organisation:x", "a kind", "a_kind_that_is_too_long", "desk:01"] {
+            assert!(text.parse::<StreamId>().is_err(), "{text}");
+        }
     }
 
     #[test]

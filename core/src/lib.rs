@@ -15,6 +15,7 @@ pub mod event;
 pub mod ids;
 pub mod personal;
 pub mod rejection;
+pub mod request;
 pub mod sla;
 pub mod ticket;
 pub mod time;

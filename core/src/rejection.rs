@@ -10,6 +10,8 @@ pub enum Rejection {
     NotFound {
         /// Kind of thing, for example `queue`.
         what: &'static str,
+        /// The input that named it.
+        input: &'static str,
         /// What was asked for.
         key: String,
     },
@@ -18,6 +20,8 @@ pub enum Rejection {
     Retired {
         /// Kind of thing.
         what: &'static str,
+        /// The input that named it.
+        input: &'static str,
         /// What was asked for.
         key: String,
     },
@@ -72,10 +76,16 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// There is no such thing; the input that named it has the name of its kind.
+    pub fn not_found(what: &'static str, key: impl Into<String>) -> Self {
+        Self::NotFound { what, input: what, key: key.into() }
+    }
+
     /// The input that the refusal is about, when it is about one.
     pub fn field(&self) -> Option<&'static str> {
         match self {
-            Self::NotFound { what, .. } | Self::Retired { what, .. } | Self::Taken { what, .. } => Some(what),
+            Self::NotFound { input, .. } | Self::Retired { input, .. } => Some(input),
+            Self::Taken { what, .. } => Some(what),
             Self::Blank { field } | Self::TooLong { field, .. } | Self::Invalid { field, .. } => Some(field),
             Self::NotAllowedInStatus { .. } | Self::Limit { .. } => None,
         }

@@ -58,8 +58,9 @@ async fn a_client_opens_a_ticket_and_watches_it() {
     tokio::spawn(Arc::clone(&live).follow(Arc::clone(&log)));
     let engine = Engine::new(log, live, ContentStore::new(Path::new("unused")), Arc::new(SystemClock));
     let local = Principal::local();
-    engine.apply_desk(&local, DeskConfig::starter(), false).await.unwrap();
-    let (_, token, _) = engine.issue_token(&local, Role::Administrator, "test", None).await.unwrap();
+    engine.apply_desk(&local, DeskConfig::starter(), false, None).await.unwrap();
+    let issued = engine.issue_token(&local, Role::Administrator, "test", None, None).await.unwrap();
+    let token = issued.secret.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(http::serve(listener, engine, None, std::future::pending()));

@@ -24,6 +24,11 @@ impl DeskView {
         &self.desk
     }
 
+    /// Position of the commit that the desk is as it is since.
+    pub fn version(&self) -> Position {
+        self.history.last().map_or(Position::START, |(position, _)| *position)
+    }
+
     /// True when the commit changes a calendar in which people are told of deadlines.
     pub(crate) fn told_otherwise_by(&self, commit: &Commit) -> bool {
         commit.events.iter().any(|event| {

@@ -8,6 +8,7 @@
 //! - A view is a function of the log: a rebuilt set equals the live one, byte for byte ([`Views::to_bytes`]).
 //! - Nothing here acts: replays send, start and change nothing.
 
+mod departures;
 mod desk;
 mod driver;
 mod names;
@@ -23,6 +24,7 @@ mod timers;
 mod views;
 mod what_if;
 
+pub use departures::Departure;
 pub use desk::DeskView;
 pub use driver::{LiveViews, ViewError};
 pub use names::Names;

@@ -59,18 +59,31 @@ impl TimersView {
         self.earliest.iter().map(|(_, number)| *number).collect()
     }
 
+    /// When the first timer comes due of the tickets that are wanted.
+    pub(crate) fn next_of(&self, rows: &TicketsView, wanted: impl Fn(&TicketRow) -> bool) -> Option<Timestamp> {
+        let mut earliest = self.earliest.iter();
+        earliest.find(|(_, number)| rows.by_number(*number).is_some_and(&wanted)).map(|(at, _)| *at)
+    }
+
     /// All timers that are due at or before an instant, of the first `tickets` tickets that have one, in order of their
     /// instants.
     pub fn due(&self, until: Timestamp, tickets: usize, rows: &TicketsView, desk: &Desk) -> Vec<TimerEntry> {
-        let mut entries: Vec<TimerEntry> = self.of_first(until, tickets, rows, desk).flatten().collect();
+        let mut entries: Vec<TimerEntry> = self.of_first(until, tickets, rows, desk, |_| true).flatten().collect();
         entries.sort();
         entries
     }
 
-    /// Of each of these tickets only the earliest: acting on it may move the others.
-    pub fn first_due(&self, until: Timestamp, tickets: usize, rows: &TicketsView, desk: &Desk) -> Vec<TimerEntry> {
-        let firsts = self.of_first(until, tickets, rows, desk).filter_map(|of_ticket| of_ticket.into_iter().next());
-        let mut entries: Vec<TimerEntry> = firsts.collect();
+    /// Of each of these tickets only the earliest: acting on it may move the others. Only of tickets that are wanted.
+    pub fn first_due(
+        &self,
+        until: Timestamp,
+        tickets: usize,
+        rows: &TicketsView,
+        desk: &Desk,
+        wanted: impl Fn(&TicketRow) -> bool,
+    ) -> Vec<TimerEntry> {
+        let of_tickets = self.of_first(until, tickets, rows, desk, wanted);
+        let mut entries: Vec<TimerEntry> = of_tickets.filter_map(|of_ticket| of_ticket.into_iter().next()).collect();
         entries.sort();
         entries
     }
@@ -81,12 +94,14 @@ impl TimersView {
         tickets: usize,
         rows: &TicketsView,
         desk: &Desk,
+        wanted: impl Fn(&TicketRow) -> bool,
     ) -> impl Iterator<Item = Vec<TimerEntry>> {
         self.earliest
             .iter()
             .take_while(move |(at, _)| *at <= until)
-            .take(tickets)
             .filter_map(|(_, number)| rows.by_number(*number))
+            .filter(move |row| wanted(row))
+            .take(tickets)
             .map(move |row| timers_of(row, desk).into_iter().take_while(|entry| entry.at <= until).collect())
     }
 }

@@ -85,9 +85,20 @@ impl Views {
         self.report.report(period, backlog_at, &self.tickets)
     }
 
-    /// The earliest timer of each of at most so many tickets that have one at or before an instant.
-    pub fn first_due(&self, until: Timestamp, tickets: usize) -> Vec<TimerEntry> {
-        self.timers.first_due(until, tickets, &self.tickets, self.desk.desk())
+    /// The earliest timer of each of at most so many tickets that have one at or before an instant, of those that are
+    /// wanted.
+    pub fn first_due(
+        &self,
+        until: Timestamp,
+        tickets: usize,
+        wanted: impl Fn(&TicketRow) -> bool,
+    ) -> Vec<TimerEntry> {
+        self.timers.first_due(until, tickets, &self.tickets, self.desk.desk(), wanted)
+    }
+
+    /// When the first timer comes due of the tickets that are wanted.
+    pub fn next_timer(&self, wanted: impl Fn(&TicketRow) -> bool) -> Option<Timestamp> {
+        self.timers.next_of(&self.tickets, wanted)
     }
 
     /// What is due at or before an instant, of at most so many tickets.
@@ -170,7 +181,7 @@ impl Projection for Views {
                 (Event::Unknown { type_name, .. }, _) => {
                     *self.unknown.entry(type_name.clone()).or_insert(0) += 1;
                 }
-                (Event::Ticket(_) | Event::Customer(_) | Event::Desk(_) | Event::Access(_), _) => {}
+                (Event::Ticket(_) | Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Request(_), _) => {}
             }
         }
         self.position = commit.position;

@@ -135,7 +135,7 @@ pub fn stored_texts(commit: &Commit) -> impl Iterator<Item = &str> {
     commit.events.iter().filter_map(|dated| {
         let body = match &dated.event {
             Event::Ticket(event) => event.body(),
-            Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Unknown { .. } => None,
+            Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Request(_) | Event::Unknown { .. } => None,
         };
         match body {
             Some(Body::Stored { sha256, .. }) => Some(sha256.as_str()),

@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use docket_core::{
-    event::{Actor, Cause, Commit, Event},
-    ids::{CommitId, CorrelationId, Position, StreamId},
+    event::{Actor, Cause, CauseKind, Commit, Event},
+    ids::{CommitId, CorrelationId, Position, StreamId, TokenId},
+    request::Fingerprint,
     time::Timestamp,
 };
 use serde::{
@@ -94,6 +95,8 @@ impl<'de> Deserialize<'de> for BlockHash {
 #[derive(Debug)]
 pub struct EncodedAppend {
     pub append: Append,
+    /// Fields of the whole commit.
+    fields: u8,
     /// The map entries after `position` and `previous`.
     tail: Vec<u8>,
 }
@@ -107,10 +110,15 @@ struct CommitTail<'a> {
     actor: &'a Actor,
     cause: &'a Cause,
     correlation: CorrelationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<TokenId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Fingerprint>,
 }
-const TAIL_FIELDS: u8 = 6;
-/// `position`, `previous`, the tail and `events`.
-const COMMIT_FIELDS: u8 = TAIL_FIELDS + 3;
+/// `position`, `previous` and `events`, which a commit has besides its tail.
+const OTHER_FIELDS: u8 = 3;
+/// The first byte of a MessagePack map of at most fifteen entries, less their number.
+const SMALL_MAP: u8 = 0x80;
 /// What `position` and `previous` add to the tail at most.
 const PLACE_BYTES: usize = 1 + 9 + 9 + 9 + 9;
 
@@ -119,6 +127,7 @@ impl EncodedAppend {
         if append.events.is_empty() {
             return Err(AppendError::Empty);
         }
+        known(&append)?;
         let encode = |error: rmp_serde::encode::Error| AppendError::Encode(error.to_string());
         let mut tail = rmp_serde::to_vec_named(&CommitTail {
             id: append.id,
@@ -127,17 +136,15 @@ impl EncodedAppend {
             actor: &append.actor,
             cause: &append.cause,
             correlation: append.correlation,
+            token: append.token,
+            request: append.request,
         })
         .map_err(encode)?;
-        // The header of a map of six entries is one byte; the entries become part of the commit's own map.
-        debug_assert_eq!(tail.first(), Some(&(0x80 | TAIL_FIELDS)));
-        tail.remove(0);
+        // The header of so small a map is one byte; the entries become part of the commit's own map.
+        let fields = (tail.remove(0) & !SMALL_MAP) + OTHER_FIELDS;
         rmp_serde::encode::write_named(&mut tail, "events").map_err(encode)?;
         write_array_len(&mut tail, append.events.len())?;
         for (index, event) in append.events.iter().enumerate() {
-            if let Event::Unknown { type_name, .. } = &event.event {
-                return Err(AppendError::UnknownType { type_name: type_name.clone() });
-            }
             let before = tail.len();
             rmp_serde::encode::write_named(&mut tail, event).map_err(encode)?;
             let bytes = tail.len() - before;
@@ -150,7 +157,7 @@ impl EncodedAppend {
         if bytes > MAX_COMMIT_BYTES {
             return Err(AppendError::CommitTooLarge { bytes, limit: MAX_COMMIT_BYTES });
         }
-        Ok(Self { append, tail })
+        Ok(Self { append, fields, tail })
     }
 
     /// Encoded length at most.
@@ -160,9 +167,30 @@ impl EncodedAppend {
 
     /// The commit at its place.
     pub fn into_commit(self, position: Position, previous: Position) -> Commit {
-        let Append { id, stream, expected: _, events, recorded_at, actor, cause, correlation } = self.append;
-        Commit { position, previous, id, stream, recorded_at, actor, cause, correlation, events }
+        let Append { id, stream, expected: _, events, recorded_at, actor, cause, correlation, token, request } =
+            self.append;
+        Commit { position, previous, id, stream, recorded_at, actor, cause, correlation, token, request, events }
     }
+}
+
+/// What a newer program brought in is read past; only that program writes it.
+fn known(append: &Append) -> Result<(), AppendError> {
+    let unknown = |what: String| Err(AppendError::Unknown { what });
+    if let StreamId::Unknown(stream) = append.stream {
+        return unknown(format!("the stream {stream}"));
+    }
+    if let Actor::Unknown(kind) = &append.actor {
+        return unknown(format!("an actor of the kind {kind}"));
+    }
+    if append.cause.kind == CauseKind::Unknown {
+        return unknown("the cause".into());
+    }
+    for event in &append.events {
+        if let Event::Unknown { type_name, .. } = &event.event {
+            return unknown(format!("an event of the type {type_name}"));
+        }
+    }
+    Ok(())
 }
 
 fn write_array_len(out: &mut Vec<u8>, len: usize) -> Result<(), AppendError> {
@@ -199,7 +227,7 @@ impl BlockBuilder {
 
     pub fn push(&mut self, encoded: &EncodedAppend, position: Position, previous: Position) {
         let out = &mut self.commits;
-        out.push(0x80 | COMMIT_FIELDS);
+        out.push(SMALL_MAP | encoded.fields);
         for (name, value) in [("position", position), ("previous", previous)] {
             write_name(out, name);
             write_u64(out, value.get());
@@ -466,6 +494,7 @@ mod tests {
             channel: Channel::Email,
             agent: AgentKey::try_new("ann").ok(),
             body: Body::inline("Hello"),
+            pick_up: None,
         });
         EncodedAppend::try_new(Append {
             id: CommitId::derived(at, &["golden"]),
@@ -476,6 +505,8 @@ mod tests {
             actor: Actor::System,
             cause: Cause::of(CauseKind::Request),
             correlation: CorrelationId::derived(at, &["golden"]),
+            token: None,
+            request: None,
         })
         .unwrap()
     }

@@ -76,6 +76,11 @@ impl ContentStore {
         Ok(name)
     }
 
+    /// True when something is stored under this name; whether it is whole is seen when it is read.
+    pub fn contains(&self, name: &str) -> bool {
+        self.path(name).is_ok_and(|path| path.exists())
+    }
+
     /// The bytes of this name, checked against it.
     ///
     /// # Errors

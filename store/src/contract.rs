@@ -65,6 +65,8 @@ fn tagged(n: u32, stream: StreamId, expected: Expected, tags: &[String]) -> Appe
         actor: Actor::System,
         cause: Cause::of(CauseKind::Request),
         correlation: CorrelationId::derived(at, &["contract"]),
+        token: None,
+        request: None,
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use docket_core::ids::{CommitId, Position, StreamId};
+use sha2::{Digest, Sha256};
 
 use crate::{
     codec::{Block, BlockHash, BlockHead},
@@ -274,6 +275,12 @@ pub fn stream_key(stream: &StreamId) -> [u8; 17] {
         StreamId::Access => (2, [0; 16]),
         StreamId::Ticket(id) => (3, id.ulid().to_bytes()),
         StreamId::Customer(id) => (4, id.ulid().to_bytes()),
+        StreamId::Requests => (5, [0; 16]),
+        StreamId::Unknown(stream) => {
+            let mut id = [0; 16];
+            id.copy_from_slice(&Sha256::digest(stream.to_string())[..16]);
+            (255, id)
+        }
     };
     let mut key = [0; 17];
     key[0] = tag;

@@ -4,7 +4,8 @@ use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc};
 
 use docket_core::{
     event::{Actor, Cause, Commit, DatedEvent},
-    ids::{CommitId, CorrelationId, Position, StreamId},
+    ids::{CommitId, CorrelationId, Position, StreamId, TokenId},
+    request::Fingerprint,
     time::Timestamp,
 };
 use tokio::sync::watch;
@@ -57,6 +58,10 @@ pub struct Append {
     pub cause: Cause,
     /// Shared by everything that one request led to.
     pub correlation: CorrelationId,
+    /// The token by which whoever did it came in.
+    pub token: Option<TokenId>,
+    /// What was asked, for a request with an idempotency key. The log keeps it; whoever meets the commit id again compares it.
+    pub request: Option<Fingerprint>,
 }
 
 /// Why an append was not acknowledged.
@@ -75,11 +80,11 @@ pub enum AppendError {
     /// A commit holds at least one event.
     #[error("a commit needs at least one event")]
     Empty,
-    /// An event of an unknown type cannot be written.
-    #[error("an event of the unknown type {type_name} cannot be written")]
-    UnknownType {
-        /// Its type.
-        type_name: String,
+    /// What this program does not know itself cannot be written: an event, a kind of stream, actor or cause.
+    #[error("{what} is unknown to this program and cannot be written")]
+    Unknown {
+        /// What it is, for example `an event of the type Merged`.
+        what: String,
     },
     /// One event is over its limit.
     #[error("event {index} ({type_name}) has {bytes} bytes, at most {limit} are allowed")]

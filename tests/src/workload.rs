@@ -82,6 +82,8 @@ pub fn append(seed: u64, n: u64, expected: Expected) -> Append {
         actor: Actor::System,
         cause: Cause::of(CauseKind::Request),
         correlation: CorrelationId::derived(AT, &["torture"]),
+        token: None,
+        request: None,
     }
 }
 

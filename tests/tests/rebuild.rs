@@ -70,7 +70,7 @@ impl Stage {
         let time: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let engine = Engine::new(log, live, ContentStore::new(std::path::Path::new("unused")), time);
         let desk: DeskConfig = toml::from_str(SHOP).unwrap();
-        engine.apply_desk(&Principal::local(), desk, false).await.unwrap();
+        engine.apply_desk(&Principal::local(), desk, false, None).await.unwrap();
         Self { engine, clock, tickets: vec![], principal: Principal::local() }
     }
 
@@ -287,5 +287,5 @@ async fn customers_and_roles_are_checked_by_the_engine_itself() {
     let nobody = Principal { role: Role::Auditor, label: "auditor".into(), token: None };
     let customer = NewCustomer { name: "Carl".into(), ..NewCustomer::default() };
     assert!(stage.engine.register_customer(&nobody, customer, None).await.is_err());
-    assert!(stage.engine.issue_token(&nobody, Role::Auditor, "x", None).await.is_err());
+    assert!(stage.engine.issue_token(&nobody, Role::Auditor, "x", None, None).await.is_err());
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     desk_file,
-    engine::{Applied, Principal},
+    engine::{Applied, Principal, Reapplied, compare_desk},
 };
 
 /// Arguments of `docket apply`.
@@ -56,26 +56,33 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
             }
             bail!("{} has problems ({}); nothing was changed", args.file.display(), problems.len())
         }
-        Applied::Changes { changes, position, effect } => {
+        Applied::Changes { changes, departures, moved, position, effect } => {
             if global.json {
                 return print_json(&json!({
                     "dry_run": args.dry_run,
                     "changes": changes,
+                    "departures": departures,
+                    "moved": moved,
                     "position": position,
-                    "reapplying_would": effect_json(&effect)?,
+                    "reapplying_would": effect.as_ref().map(effect_json).transpose()?,
                 }));
             }
             for change in &changes {
                 line(format!("{} {} {}", change.verb, change.kind, change.key).trim_end())?;
+                let hangs = departures.iter().find(|d| change.verb == "retire" && d.kind == change.kind && d.key == change.key);
+                if let Some(departure) = hangs.filter(|departure| departure.matters()) {
+                    line(format!("    {departure}; `leaving` in the file says where tickets go"))?;
+                }
+            }
+            if moved > 0 {
+                line(format!("{moved} tickets {} moved", if args.dry_run { "would be" } else { "were" }))?;
             }
             line(match (changes.len(), args.dry_run) {
                 (0, _) => "the desk is as the file says".to_owned(),
                 (n, true) => format!("{n} changes; nothing was written (--dry-run)"),
                 (n, false) => format!("{n} changes, written at position {position}"),
             })?;
-            if effect.tickets.is_empty() {
-                return Ok(());
-            }
+            let Some(effect) = effect.filter(|effect| !effect.tickets.is_empty()) else { return Ok(()) };
             line(format!(
                 "open tickets keep what they were promised; `docket reapply` would move them: {}",
                 told(&effect)
@@ -94,15 +101,16 @@ pub struct ReapplyArgs {
 
 /// Applies the present versions of policies and calendars to open tickets.
 pub fn reapply(global: &Global, args: &ReapplyArgs) -> anyhow::Result<()> {
-    let (effect, position) = if args.dry_run {
+    let Reapplied { effect, set_aside, position } = if args.dry_run {
         let views = views_read_only(&DataDir::open(&global.data)?)?;
-        (views.reapplication(views.desk().desk(), SystemClock.now()), views.position())
+        let effect = Some(views.reapplication(views.desk().desk(), SystemClock.now()));
+        Reapplied { effect, set_aside: vec![], position: views.position() }
     } else {
         DataDir::open(&global.data)?;
         let mut opened = Opened::writable(&global.data)?;
         let engine = opened.engine(Arc::new(SystemClock))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let done = runtime.block_on(engine.reapply_policies(&Principal::local(), false));
+        let done = runtime.block_on(engine.reapply_policies(&Principal::local(), false, None));
         opened.save(&engine.views());
         opened.log.close();
         done?
@@ -110,11 +118,16 @@ pub fn reapply(global: &Global, args: &ReapplyArgs) -> anyhow::Result<()> {
     if global.json {
         return print_json(&json!({
             "dry_run": args.dry_run,
-            "effect": effect_json(&effect)?,
+            "effect": effect.as_ref().map(effect_json).transpose()?,
+            "set_aside": set_aside,
             "position": position,
         }));
     }
-    line(format!("{}{}", told(&effect), if args.dry_run { "; nothing was written (--dry-run)" } else { "" }))
+    for number in &set_aside {
+        line(format!("ticket {number} could not be worked on and is as it was; the log of the program says why"))?;
+    }
+    let told = effect.as_ref().map(told).unwrap_or_default();
+    line(format!("{told}{}", if args.dry_run { "; nothing was written (--dry-run)" } else { "" }))
 }
 
 /// What applying anew does, in words.
@@ -148,21 +161,12 @@ fn effect_json(effect: &Reapplication) -> anyhow::Result<serde_json::Value> {
 }
 
 /// What would change: reads alone, also beside a server, and where nothing is yet.
-fn compare(dir: &Path, mut config: DeskConfig) -> anyhow::Result<Applied> {
+fn compare(dir: &Path, config: DeskConfig) -> anyhow::Result<Applied> {
     let views = match DataDir::open(dir) {
         Err(DataDirError::Missing(_)) => Views::default(),
         data => views_read_only(&data?)?,
     };
-    let desk = views.desk().desk();
-    config.number_policies();
-    config.fill_from(desk);
-    let problems = config.problems(desk);
-    if !problems.is_empty() {
-        return Ok(Applied::Problems(problems));
-    }
-    let changes = config.changes_from(desk);
-    let effect = views.effect_of(&changes, SystemClock.now());
-    Ok(Applied::Changes { changes, position: views.position(), effect })
+    Ok(compare_desk(&views, config, SystemClock.now()))
 }
 
 fn write(dir: &Path, config: DeskConfig) -> anyhow::Result<Applied> {
@@ -172,7 +176,7 @@ fn write(dir: &Path, config: DeskConfig) -> anyhow::Result<Applied> {
     let mut opened = Opened::writable(dir)?;
     let engine = opened.engine(Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let applied = runtime.block_on(engine.apply_desk(&Principal::local(), config, false));
+    let applied = runtime.block_on(engine.apply_desk(&Principal::local(), config, false, None));
     opened.save(&engine.views());
     opened.log.close();
     Ok(applied?)

@@ -88,7 +88,7 @@ async fn run(opened: &mut Opened, args: &ServeArgs, as_json: bool) -> anyhow::Re
     let address = listener.local_addr()?;
     let engine = opened.engine(Arc::new(SystemClock))?;
     if engine.views().desk().desk().statuses.is_empty() {
-        engine.apply_desk(&Principal::local(), DeskConfig::starter(), false).await?;
+        engine.apply_desk(&Principal::local(), DeskConfig::starter(), false, None).await?;
     }
     greet(&engine, address, args.demo, as_json).await?;
     if !address.ip().is_loopback() {
@@ -127,7 +127,8 @@ async fn greet(engine: &Arc<Engine>, address: SocketAddr, demo: bool, as_json: b
         demo::tokens(engine).await?
     } else if views.people().tokens().next().is_none() {
         let label = "made at the first start";
-        let (_, secret, _) = engine.issue_token(&Principal::local(), Role::Administrator, label, None).await?;
+        let issued = engine.issue_token(&Principal::local(), Role::Administrator, label, None, None).await?;
+        let secret = issued.secret.unwrap_or_default();
         vec![("administrator", secret)]
     } else {
         vec![]

@@ -75,7 +75,7 @@ pub fn run(global: &Global, command: &TokenCommand) -> anyhow::Result<()> {
             let mut opened = Opened::writable(&global.data)?;
             let engine = opened.engine(Arc::new(SystemClock))?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-            runtime.block_on(engine.revoke_token(&Principal::local(), *id))?;
+            runtime.block_on(engine.revoke_token(&Principal::local(), *id, None))?;
             opened.save(&engine.views());
             opened.log.close();
             print(format!("token {id} holds no longer"))
@@ -99,10 +99,11 @@ fn create(global: &Global, args: &CreateArgs) -> anyhow::Result<()> {
     let mut opened = Opened::writable(&global.data)?;
     let engine = opened.engine(Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let issued = runtime.block_on(engine.issue_token(&Principal::local(), role, &args.label, args.expires));
+    let issued = runtime.block_on(engine.issue_token(&Principal::local(), role, &args.label, args.expires, None));
     opened.save(&engine.views());
     opened.log.close();
-    let (id, secret, _) = issued?;
+    let issued = issued?;
+    let (id, secret) = (issued.id, issued.secret.unwrap_or_default());
     if global.json { print_json(&json!({ "id": id, "secret": secret })) } else { print(&secret) }
 }
 
@@ -131,10 +132,13 @@ fn list(global: &Global) -> anyhow::Result<()> {
             Role::Agent(key) => format!("agent {key}"),
             Role::Customer(id) => format!("customer {id}"),
         };
-        let end = match (token.revoked, token.expires_at) {
-            (true, _) => "revoked".to_owned(),
-            (false, Some(end)) => format!("until {end}"),
-            (false, None) => "no end".to_owned(),
+        let desk = views.desk().desk();
+        let has_left = |key| desk.agents.get(key).is_none_or(|agent| agent.retired);
+        let end = match (token.revoked, token.expires_at, &token.role) {
+            (true, ..) => "revoked".to_owned(),
+            (false, _, Role::Agent(key)) if has_left(key) => "the agent has left".to_owned(),
+            (false, Some(end), _) => format!("until {end}"),
+            (false, None, _) => "no end".to_owned(),
         };
         print(format!("{}  {role:<36} {end:<32} {}", token.id, token.label))?;
     }

@@ -24,6 +24,29 @@ pub enum EngineError {
         /// Its version now.
         actual: Position,
     },
+    /// The idempotency key was used before, for something else.
+    #[error(
+        "this clientMutationId was used before for another request, whose commit is at position {position}: nothing was done. \
+         Use a new one for a new request"
+    )]
+    KeyReused {
+        /// Position of the first request's commit.
+        position: Position,
+    },
+    /// A ticket cannot be read or folded. Others can.
+    #[error("ticket {ticket} cannot be worked on: {reason}")]
+    Ticket {
+        /// Which one.
+        ticket: docket_core::ids::TicketId,
+        /// Why.
+        reason: String,
+    },
+    /// All turns for expensive questions are taken.
+    #[error("too many questions of this kind are being answered: ask again in {retry_after_s} seconds")]
+    Busy {
+        /// When to come back.
+        retry_after_s: u32,
+    },
     /// The log takes no writes now.
     #[error("nothing can be stored now: {0}")]
     Unavailable(String),
@@ -51,9 +74,21 @@ impl From<AppendError> for EngineError {
             AppendError::Poisoned { .. } | AppendError::NoSpace { .. } | AppendError::Closed | AppendError::Read(_) => {
                 Self::Unavailable(error.to_string())
             }
-            AppendError::Empty | AppendError::UnknownType { .. } | AppendError::Encode(_) => {
+            AppendError::Empty | AppendError::Unknown { .. } | AppendError::Encode(_) => {
                 Self::Internal(error.to_string())
             }
         }
     }
+}
+
+/// An error and what led to it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        told.push_str(": ");
+        told.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    told
 }

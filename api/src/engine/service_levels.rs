@@ -4,24 +4,41 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use docket_core::{
     desk::DeskConfig,
-    event::{Cause, CauseKind, Commit, Event, EventAddress},
-    ids::Position,
+    event::{Commit, Event, EventAddress},
+    ids::{Position, StreamId, TicketId},
     rejection::Rejection,
+    request::{ReapplicationBegun, RequestEvent},
     sla::{Explanation, StreamEvent, explain},
     ticket::TicketCommand,
     time::Timestamp,
 };
 use docket_projections::{Comparison, Reapplication, ReportPeriod, Views, WhatIf};
+use docket_store::Expected;
 use futures_util::{StreamExt, stream};
 
-use super::{Action, Engine, EngineError, Principal, Request, Resource, TOGETHER, can};
+use super::{
+    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Request, Resource, TOGETHER, can,
+    keys::{commit_id, further_id},
+};
 
 /// Commits read at once.
 const CHUNK: usize = 1024;
 
+/// Policies were applied anew.
+#[derive(Debug)]
+pub struct Reapplied {
+    /// What it did, or would do; none when a request is repeated, as the answer was about the moment of the first one.
+    pub effect: Option<Reapplication>,
+    /// Numbers of tickets that could not be worked on and were left as they are.
+    pub set_aside: Vec<u32>,
+    /// Position of the last thing that was stored.
+    pub position: Position,
+}
+
 impl Engine {
     /// Applies the present versions of policies and calendars to every open ticket, each in a commit of its own, and says
-    /// what that does. Done tickets never move. An interrupted run is run again.
+    /// what that does. Done tickets never move. An interrupted run is run again: with the same key it finishes what was
+    /// begun, unless the desk has changed since, and repeats nothing.
     ///
     /// # Errors
     /// When the principal may not, or nothing can be stored.
@@ -29,37 +46,55 @@ impl Engine {
         &self,
         principal: &Principal,
         dry_run: bool,
-    ) -> Result<(Reapplication, Position), EngineError> {
+        key: Option<IdempotencyKey>,
+    ) -> Result<Reapplied, EngineError> {
         if !can(principal, Action::Administer, Resource::Desk) {
             return Err(EngineError::Forbidden);
         }
+        let (acting, key) = (Acting::from(principal), key.filter(|_| !dry_run));
+        let earlier = self.first_answer(&acting, key.as_ref()).await?;
         let (views, now) = (self.views(), self.now());
-        let effect = tokio::task::spawn_blocking(move || {
-            let effect = views.reapplication(views.desk().desk(), now);
-            (effect, views.position())
-        });
-        let (effect, mut position) = effect.await.map_err(|error| EngineError::Internal(error.to_string()))?;
+        let of_now = Arc::clone(&views);
+        let effect = self.in_turn(move |_| Ok(of_now.reapplication(of_now.desk().desk(), now))).await?;
         if dry_run {
-            return Ok((effect, position));
+            return Ok(Reapplied { effect: Some(effect), set_aside: vec![], position: views.position() });
         }
-        let actor = principal.actor();
-        let reapply = |ticket| {
-            let request = Request { cause: Cause::of(CauseKind::Request), ..Request::default() };
-            self.execute(&actor, "reapply", ticket, vec![TicketCommand::ReapplyPolicies], request)
+        let desk_version = views.desk().version();
+        let mut position = views.position();
+        let repeated = earlier.is_some();
+        if let Some(earlier) = earlier {
+            position = earlier.position;
+            if begun_with(&earlier) != Some(desk_version) {
+                return Ok(Reapplied { effect: None, set_aside: vec![], position });
+            }
+        } else if key.is_some() {
+            let event = RequestEvent::from(ReapplicationBegun { desk_version });
+            let begun = self.append(&acting, key.as_ref(), StreamId::Requests, Expected::Any, vec![event.into()]).await?;
+            position = begun.position;
+        }
+        let first = commit_id(&acting, key.as_ref());
+        let reapply = |ticket: TicketId| {
+            let further = key.as_ref().map(|_| further_id(first, &ticket.to_string()));
+            let request = Request { idempotency_key: key.clone(), ..Request::default() };
+            let (acting, commands) = (&acting, vec![TicketCommand::ReapplyPolicies]);
+            async move { (ticket, self.execute(acting, ticket, commands, request, further).await) }
         };
         let mut commands = stream::iter(effect.tickets.iter().copied().map(reapply)).buffered(TOGETHER);
-        while let Some(done) = commands.next().await {
-            position = position.max(done?.position);
+        let mut aside = Vec::new();
+        while let Some((ticket, done)) = commands.next().await {
+            match self.or_aside(ticket, done)? {
+                Some(done) => position = position.max(done.position),
+                None => aside.extend(views.tickets().by_id(&ticket).map(|row| row.number)),
+            }
         }
         drop(commands);
-        Ok((effect, position))
+        Ok(Reapplied { effect: Some(effect).filter(|_| !repeated), set_aside: aside, position })
     }
 
     /// What service levels would have come to under the policies and calendars of a desk file. Nothing is written.
     ///
     /// # Errors
-    /// When the principal may not, the file has problems, another such question is being answered, or the log cannot be
-    /// read.
+    /// When the principal may not, the file has problems, all turns for such questions are taken, or the log cannot be read.
     pub async fn what_if(
         self: &Arc<Self>,
         principal: &Principal,
@@ -69,17 +104,15 @@ impl Engine {
         if !can(principal, Action::Read, Resource::Figures) {
             return Err(EngineError::Forbidden);
         }
-        // Given to the work itself, which goes on when whoever asked has gone.
-        let Ok(turn) = Arc::clone(&self.what_if).try_acquire_owned() else {
-            return Err(EngineError::Unavailable("another question of this kind is being answered: ask again".into()));
-        };
         let (engine, views) = (Arc::clone(self), self.views());
-        let answer = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+        self.in_turn(move |stop| {
             let mut what_if = supposed(&views, config)
                 .map_err(|problem| EngineError::from(Rejection::Invalid { field: "toml", reason: problem }))?;
             let mut after = Position::START;
             while after < views.position() {
+                if stop.is_wanted() {
+                    return Err(EngineError::Unavailable("nobody waits for the answer any more".into()));
+                }
                 let commits = engine.log.read_all(after, CHUNK)?;
                 let Some(last) = commits.last() else { break };
                 after = last.position;
@@ -88,9 +121,22 @@ impl Engine {
                 }
             }
             Ok(what_if.compare(&views, period))
-        });
-        answer.await.map_err(|error| EngineError::Internal(error.to_string()))?
+        })
+        .await
     }
+}
+
+/// The version of the desk that a run was begun with.
+fn begun_with(commit: &Commit) -> Option<Position> {
+    commit.events.iter().find_map(|event| match &event.event {
+        Event::Request(RequestEvent::ReapplicationBegun(begun)) => Some(begun.desk_version),
+        Event::Request(RequestEvent::RequestAnswered(_))
+        | Event::Ticket(_)
+        | Event::Customer(_)
+        | Event::Desk(_)
+        | Event::Access(_)
+        | Event::Unknown { .. } => None,
+    })
 }
 
 /// The fold for the policies and calendars of a desk file, checked together with the desk that is there.
@@ -135,7 +181,12 @@ pub fn explanations(commits: &[Arc<Commit>], views: &Views, now: Timestamp) -> V
                 at: event.occurred_at,
                 event: ticket.clone(),
             }),
-            Event::Ticket(_) | Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Unknown { .. } => None,
+            Event::Ticket(_)
+            | Event::Customer(_)
+            | Event::Desk(_)
+            | Event::Access(_)
+            | Event::Request(_)
+            | Event::Unknown { .. } => None,
         })
     });
     explain(&events.collect::<Vec<_>>(), views.desk().desk(), now)

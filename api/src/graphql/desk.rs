@@ -105,9 +105,9 @@ mirror! {
 }
 
 /// A status of the desk.
-#[derive(SimpleObject, Debug, Clone)]
+#[derive(SimpleObject, Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Its key.
+    /// Its key. Of a status that has a name for customers, customers read the name of its category instead.
     pub key: String,
     /// What you read: customers may have another name for it than agents.
     pub name: String,
@@ -118,23 +118,70 @@ pub struct Status {
 impl Status {
     /// The status as this principal reads it.
     pub fn of(session: &Session, key: &StatusKey, category: ticket::StatusCategory) -> Self {
-        let status = session.views.desk().desk().statuses.get(key).map(|status| &status.definition);
-        let name = status.map_or_else(
-            || key.to_string(),
-            |status| match (&status.customer_name, session.principal.customer()) {
-                (Some(name), Some(_)) => name.clone(),
-                (Some(_) | None, _) => status.name.clone(),
-            },
-        );
-        Self { key: key.to_string(), name, category: category.into() }
+        let desk = session.views.desk().desk();
+        let (key, name) = if session.is_customer() {
+            desk.status_for_customers(key, category)
+        } else {
+            let status = desk.statuses.get(key);
+            (key.as_str(), status.map_or(key.as_str(), |status| status.definition.name.as_str()))
+        };
+        Self { key: key.to_owned(), name: name.to_owned(), category: category.into() }
+    }
+}
+
+// Doors: the only ways to these objects, whatever edge leads to them. `node` uses them too, so what it refuses nobody reaches
+// by another way.
+
+impl Queue {
+    /// The queue, when the session may see it.
+    pub fn seen(session: &Session, key: &QueueKey) -> Option<Self> {
+        let there = session.views.desk().desk().queues.contains_key(key);
+        let seen = there && session.can(Action::Read, Resource::Desk);
+        seen.then(|| Self { views: Arc::clone(&session.views), key: key.clone() })
+    }
+}
+
+impl Team {
+    /// The team, when the session may see it.
+    pub fn seen(session: &Session, key: &TeamKey) -> Option<Self> {
+        let there = session.views.desk().desk().teams.contains_key(key);
+        let seen = there && session.can(Action::Read, Resource::Figures);
+        seen.then(|| Self { views: Arc::clone(&session.views), key: key.clone() })
+    }
+}
+
+impl Agent {
+    /// The agent, when the session may see who works at the desk.
+    pub fn seen(session: &Session, key: &AgentKey) -> Option<Self> {
+        let there = session.views.desk().desk().agents.contains_key(key);
+        let seen = there && session.can(Action::Read, Resource::Figures);
+        seen.then(|| Self { views: Arc::clone(&session.views), key: key.clone() })
+    }
+}
+
+impl Customer {
+    /// The customer, when the session may see who that is.
+    pub fn seen(session: &Session, id: CustomerId) -> Option<Self> {
+        let there = session.views.people().customer(&id).is_some();
+        let seen = there && session.can(Action::Read, Resource::Customer(id));
+        seen.then(|| Self { views: Arc::clone(&session.views), id })
+    }
+}
+
+impl Category {
+    /// The category, when the session may see it.
+    pub fn seen(session: &Session, key: &CategoryKey) -> Option<Self> {
+        let there = session.views.desk().desk().categories.contains_key(key);
+        let seen = there && session.can(Action::Read, Resource::Desk);
+        seen.then(|| Self { views: Arc::clone(&session.views), key: key.clone() })
     }
 }
 
 /// A queue that tickets wait in.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    pub views: Arc<Views>,
-    pub key: QueueKey,
+    views: Arc<Views>,
+    key: QueueKey,
 }
 
 #[Object]
@@ -154,15 +201,23 @@ impl Queue {
         self.definition().map_or_else(|| self.key.to_string(), |queue| queue.name.clone())
     }
 
-    /// The team that works on it.
-    async fn team(&self) -> Option<Team> {
-        let key = self.definition()?.team.clone()?;
-        Some(Team { views: Arc::clone(&self.views), key })
+    /// The team that works on it. Null for customers.
+    async fn team(&self, context: &Context<'_>) -> Result<Option<Team>, Error> {
+        let session = Session::of(context)?.at(&self.views);
+        let key = self.definition().and_then(|queue| queue.team.as_ref());
+        Ok(key.and_then(|key| Team::seen(&session, key)))
     }
 
-    /// An assigned ticket returns to the queue when its assignee does nothing for so long.
-    async fn return_after(&self) -> Option<Duration> {
-        Some(Duration { millis: self.definition()?.return_after?.millis() })
+    /// An assigned ticket returns to the queue when its assignee does nothing for so long. Null for customers.
+    async fn return_after(&self, context: &Context<'_>) -> Result<Option<Duration>, Error> {
+        let session = Session::of(context)?;
+        let definition = self.definition().filter(|_| session.can(Action::Read, Resource::Figures));
+        Ok(definition.and_then(|queue| queue.return_after).map(|span| Duration { millis: span.millis() }))
+    }
+
+    /// It takes no more tickets. It is listed for as long as it holds unfinished ones.
+    async fn retired(&self) -> bool {
+        self.views.desk().desk().queues.get(&self.key).is_none_or(|queue| queue.retired)
     }
 
     /// What it holds now. Null for customers.
@@ -230,8 +285,8 @@ impl QueueCounters {
 /// A team of agents.
 #[derive(Debug, Clone)]
 pub struct Team {
-    pub views: Arc<Views>,
-    pub key: TeamKey,
+    views: Arc<Views>,
+    key: TeamKey,
 }
 
 #[Object]
@@ -251,13 +306,18 @@ impl Team {
         let team = self.views.desk().desk().teams.get(&self.key);
         team.map_or_else(|| self.key.to_string(), |team| team.definition.name.clone())
     }
+
+    /// It takes no more tickets. It is listed for as long as it is responsible for unfinished ones.
+    async fn retired(&self) -> bool {
+        self.views.desk().desk().teams.get(&self.key).is_none_or(|team| team.retired)
+    }
 }
 
 /// Somebody who works on tickets.
 #[derive(Debug, Clone)]
 pub struct Agent {
-    pub views: Arc<Views>,
-    pub key: AgentKey,
+    views: Arc<Views>,
+    key: AgentKey,
 }
 
 #[Object]
@@ -279,18 +339,24 @@ impl Agent {
     }
 
     /// The teams that the agent belongs to.
-    async fn teams(&self) -> Vec<Team> {
+    async fn teams(&self, context: &Context<'_>) -> Result<Vec<Team>, Error> {
+        let session = Session::of(context)?.at(&self.views);
         let agent = self.views.desk().desk().agents.get(&self.key);
         let keys = agent.map_or(&[][..], |agent| &agent.definition.teams);
-        keys.iter().map(|key| Team { views: Arc::clone(&self.views), key: key.clone() }).collect()
+        Ok(keys.iter().filter_map(|key| Team::seen(&session, key)).collect())
+    }
+
+    /// Has left. Listed for as long as unfinished tickets are assigned to the agent.
+    async fn retired(&self) -> bool {
+        self.views.desk().desk().agents.get(&self.key).is_none_or(|agent| agent.retired)
     }
 }
 
 /// Somebody who writes to the desk.
 #[derive(Debug, Clone)]
 pub struct Customer {
-    pub views: Arc<Views>,
-    pub id: CustomerId,
+    views: Arc<Views>,
+    id: CustomerId,
 }
 
 #[Object]
@@ -314,8 +380,8 @@ impl Customer {
 /// What tickets are about.
 #[derive(Debug, Clone)]
 pub struct Category {
-    pub views: Arc<Views>,
-    pub key: CategoryKey,
+    views: Arc<Views>,
+    key: CategoryKey,
 }
 
 #[Object]
@@ -337,9 +403,16 @@ impl Category {
     }
 
     /// The category above.
-    async fn parent(&self) -> Option<Category> {
-        let key = self.views.desk().desk().categories.get(&self.key)?.definition.parent.clone()?;
-        Some(Self { views: Arc::clone(&self.views), key })
+    async fn parent(&self, context: &Context<'_>) -> Result<Option<Category>, Error> {
+        let session = Session::of(context)?.at(&self.views);
+        let category = self.views.desk().desk().categories.get(&self.key);
+        let parent = category.and_then(|category| category.definition.parent.as_ref());
+        Ok(parent.and_then(|key| Self::seen(&session, key)))
+    }
+
+    /// It cannot be chosen any more. It is listed for as long as unfinished tickets have it.
+    async fn retired(&self) -> bool {
+        self.views.desk().desk().categories.get(&self.key).is_none_or(|category| category.retired)
     }
 }
 
@@ -368,7 +441,14 @@ impl Desk {
         let desk = self.views.desk().desk();
         let mut live: Vec<_> = desk.statuses.values().filter(|status| !status.retired).collect();
         live.sort_by_key(|status| (status.definition.category, !status.definition.default));
-        Ok(live.iter().map(|s| Status::of(session, &s.definition.key, s.definition.category)).collect())
+        let mut statuses: Vec<Status> = Vec::with_capacity(live.len());
+        for status in live.iter().map(|s| Status::of(session, &s.definition.key, s.definition.category)) {
+            // Several of the desk's own may be one to customers.
+            if !statuses.contains(&status) {
+                statuses.push(status);
+            }
+        }
+        Ok(statuses)
     }
 
     /// Its custom fields.
@@ -383,11 +463,15 @@ impl Desk {
         live.map(|calendar| Calendar::of(&calendar.definition, calendar.since)).collect()
     }
 
-    /// Its SLA policies, in the order in which they are tried.
-    async fn policies(&self) -> Vec<Policy> {
+    /// Its SLA policies, in the order in which they are tried. Empty for customers: what is promised to them is told by the
+    /// desk, and the rest is among its people.
+    async fn policies(&self, context: &Context<'_>) -> Result<Vec<Policy>, Error> {
+        if !Session::of(context)?.can(Action::Read, Resource::Figures) {
+            return Ok(vec![]);
+        }
         let mut live: Vec<_> = self.views.desk().desk().policies.values().filter(|p| !p.retired).collect();
         live.sort_by_key(|policy| (policy.definition.order, policy.definition.key.clone()));
-        live.into_iter().map(|policy| Policy::of(&policy.definition, policy.since)).collect()
+        Ok(live.into_iter().map(|policy| Policy::of(&policy.definition, policy.since)).collect())
     }
 }
 

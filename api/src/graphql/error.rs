@@ -53,6 +53,8 @@ pub enum UserErrorCode {
     Conflict,
     /// A count would go over its limit.
     Limit,
+    /// The `clientMutationId` was used before, for another request; `firstPosition` says where that one's commit is.
+    IdempotencyKeyReused,
 }
 
 /// Why a mutation did nothing, and what the caller can mend.
@@ -66,9 +68,16 @@ pub struct UserError {
     pub path: Vec<String>,
     /// The version that the thing has now, with the code CONFLICT.
     pub current_version: Option<BigInt>,
+    /// Position of the first request's commit, with the code IDEMPOTENCY_KEY_REUSED.
+    pub first_position: Option<BigInt>,
 }
 
 impl UserError {
+    /// A refusal that is about no input.
+    pub const fn new(code: UserErrorCode, message: String) -> Self {
+        Self { message, code, path: vec![], current_version: None, first_position: None }
+    }
+
     /// The refusal as data.
     pub fn of(rejection: &Rejection) -> Self {
         let code = match rejection {
@@ -82,11 +91,11 @@ impl UserError {
             Rejection::Limit { .. } => UserErrorCode::Limit,
         };
         let path = match rejection.field() {
-            Some("ticket") | Some("token") => vec!["id".to_owned()],
+            Some("ticket" | "id") => vec!["id".to_owned()],
             Some(field) => vec!["input".to_owned(), field.to_owned()],
             None => vec![],
         };
-        Self { message: rejection.to_string(), code, path, current_version: None }
+        Self { path, ..Self::new(code, rejection.to_string()) }
     }
 }
 
@@ -95,12 +104,18 @@ pub fn split(error: EngineError) -> Result<UserError, Error> {
     match error {
         EngineError::Rejected(rejection) => Ok(UserError::of(&rejection)),
         EngineError::Conflict { actual, .. } => Ok(UserError {
-            message: error.to_string(),
-            code: UserErrorCode::Conflict,
             path: vec!["input".into(), "expectedVersion".into()],
             current_version: Some(actual.into()),
+            ..UserError::new(UserErrorCode::Conflict, error.to_string())
+        }),
+        EngineError::KeyReused { position } => Ok(UserError {
+            path: vec!["input".into(), "clientMutationId".into()],
+            first_position: Some(position.into()),
+            ..UserError::new(UserErrorCode::IdempotencyKeyReused, error.to_string())
         }),
         other @ (EngineError::Forbidden
+        | EngineError::Ticket { .. }
+        | EngineError::Busy { .. }
         | EngineError::Unavailable(_)
         | EngineError::Views(_)
         | EngineError::Read(_)
@@ -114,7 +129,13 @@ pub fn top_level(error: &EngineError) -> Error {
     match error {
         EngineError::Rejected(rejection) => coded(code::BAD_USER_INPUT, rejection.to_string()),
         EngineError::Forbidden => coded(code::FORBIDDEN, error.to_string()),
-        EngineError::Conflict { .. } => coded(code::BAD_USER_INPUT, error.to_string()),
+        EngineError::Conflict { .. } | EngineError::KeyReused { .. } => coded(code::BAD_USER_INPUT, error.to_string()),
+        EngineError::Busy { retry_after_s } => coded(code::UNAVAILABLE, error.to_string())
+            .extend_with(|_, extensions| extensions.set("retryAfterS", *retry_after_s)),
+        EngineError::Ticket { .. } => {
+            tracing::error!(%error, "a ticket cannot be read");
+            coded(code::UNAVAILABLE, error.to_string())
+        }
         EngineError::Unavailable(_) => coded(code::UNAVAILABLE, error.to_string()),
         EngineError::Content(docket_store::ContentError::Io { source, .. }) => {
             tracing::error!(%source, "a long text could not be stored or read");
@@ -122,14 +143,7 @@ pub fn top_level(error: &EngineError) -> Error {
         }
         EngineError::Views(_) => coded(code::TIMEOUT, error.to_string()),
         EngineError::Read(_) | EngineError::Content(_) | EngineError::Internal(_) => {
-            let mut chain = error.to_string();
-            let mut source = std::error::Error::source(error);
-            while let Some(cause) = source {
-                chain.push_str(": ");
-                chain.push_str(&cause.to_string());
-                source = cause.source();
-            }
-            tracing::error!(error = chain, "a request failed");
+            tracing::error!(error = crate::engine::chain(error), "a request failed");
             internal()
         }
     }

@@ -67,15 +67,14 @@ impl Commit {
         self.commit.actor.to_string()
     }
 
+    /// Id of the token by which whoever did it came in; null for the command line, timers and imports.
+    async fn token(&self) -> Option<ID> {
+        self.commit.token.map(|token| global_id("token", token))
+    }
+
     /// What triggered it: request, timer, import or demo.
     async fn cause(&self) -> String {
-        match self.commit.cause.kind {
-            event::CauseKind::Request => "request",
-            event::CauseKind::Timer => "timer",
-            event::CauseKind::Import => "import",
-            event::CauseKind::Demo => "demo",
-        }
-        .to_owned()
+        self.commit.cause.kind.name().to_owned()
     }
 
     /// Shared by everything that one request from outside led to.
@@ -102,7 +101,7 @@ impl Commit {
 }
 
 /// A page of the log up to the moment of the session.
-pub fn page(session: &Session, paging: &Paging) -> Result<CommitConnection, Error> {
+pub async fn page(session: &Session, paging: &Paging) -> Result<CommitConnection, Error> {
     let head = session.views.position().get();
     let place = |cursor: &Option<String>| -> Result<Option<u64>, Error> {
         let Some(cursor) = cursor else { return Ok(None) };
@@ -116,8 +115,9 @@ pub fn page(session: &Session, paging: &Paging) -> Result<CommitConnection, Erro
     let taken = available.min(paging.limit as u64);
     let start = if paging.backward { before - 1 - taken } else { after };
     let limit = usize::try_from(taken).unwrap_or(usize::MAX);
-    let commits = session.engine.log().read_all(Position::new(start), limit);
-    let commits = commits.map_err(|error| top_level(&error.into()))?;
+    let log = Arc::clone(session.engine.log());
+    let commits = session.engine.beside(move || Ok(log.read_all(Position::new(start), limit)?)).await;
+    let commits = commits.map_err(|error| top_level(&error))?;
     let slice = Slice {
         elements: commits.into_iter().map(|commit| (commit.position.to_string(), Commit { commit })).collect(),
         total: usize::try_from(head).unwrap_or(usize::MAX),

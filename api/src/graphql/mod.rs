@@ -3,6 +3,7 @@
 //! Conventions: Relay connections and global ids; one `input` and one payload a mutation; refusals as `userErrors`, other
 //! errors at the top level with a code ([`error::code`]); positions as strings.
 
+mod asked;
 mod desk;
 pub mod error;
 mod log;
@@ -16,10 +17,18 @@ mod subscription;
 mod ticket;
 mod timeline;
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_graphql::{Context, Error, SDLExportOptions, Schema};
+use docket_core::{
+    event::Commit,
+    ids::{Position, TicketId},
+};
 use docket_projections::Views;
+use tokio::sync::OnceCell;
 
 use crate::engine::{Action, Engine, Principal, Resource, can};
 
@@ -40,9 +49,51 @@ pub struct Session {
     pub views: Arc<Views>,
     /// The engine.
     pub engine: Arc<Engine>,
+    /// Histories that the request has read: the log is asked once for each ticket, however many fields and aliases ask.
+    histories: Arc<Histories>,
 }
 
+/// The histories of tickets that a request has read, each at the moment that it was read for.
+#[derive(Default)]
+struct Histories(Mutex<HashMap<TicketId, (Position, Arc<OnceCell<Arc<[Arc<Commit>]>>>)>>);
+
+/// Histories that are kept at most: those of a page of tickets. A subscription goes on for long.
+const MAX_HISTORIES: usize = 200;
+
 impl Session {
+    /// A request of this principal that sees this moment.
+    pub fn new(principal: Principal, views: Arc<Views>, engine: Arc<Engine>) -> Self {
+        Self { principal: Arc::new(principal), views, engine, histories: Arc::default() }
+    }
+
+    /// The same at another moment.
+    pub fn at(&self, views: &Arc<Views>) -> Self {
+        Self { views: Arc::clone(views), ..self.clone() }
+    }
+
+    /// The history of a ticket at the session's moment.
+    pub async fn history(&self, ticket: TicketId) -> Result<Arc<[Arc<Commit>]>, Error> {
+        let moment = self.views.position();
+        let cell = {
+            let mut kept = self.histories.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() >= MAX_HISTORIES {
+                kept.clear();
+            }
+            let (at, cell) = kept.entry(ticket).or_insert_with(|| (moment, Arc::default()));
+            if *at != moment {
+                (*at, *cell) = (moment, Arc::default());
+            }
+            Arc::clone(cell)
+        };
+        let read = async { self.engine.history(&self.principal, ticket, &self.views).await.map(Arc::from) };
+        cell.get_or_try_init(|| read).await.cloned().map_err(|error| error::top_level(&error))
+    }
+
+    /// True when what is internal to the desk is hidden from the principal.
+    pub fn is_customer(&self) -> bool {
+        self.principal.customer().is_some()
+    }
+
     /// The session of a resolver.
     pub fn of<'a>(context: &Context<'a>) -> Result<&'a Self, Error> {
         context.data::<Self>().map_err(|_| error::internal())

@@ -1,24 +1,24 @@
 //! What can be changed. Every mutation takes one `input` (and the `id` of what it changes) and gives one payload; what the
 //! rules refuse comes back as `userErrors`, and then nothing has changed.
 
-use std::{future::Future, sync::Arc};
-
 use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
 use docket_core::{
     access::Role,
+    desk::Change,
     ids::{AgentKey, CategoryKey, CustomerId, FieldKey, MessageId, QueueKey, StatusKey, TeamKey, TicketId, TokenId},
     personal::Personal,
     rejection::Rejection,
     ticket::{
-        self as core, Escalate, FieldValue, LogCall, Message, Note, Opening, StatusCategory, StatusWish, TicketCommand,
+        self as core, Escalate, FieldValue, LogCall, Note, Opening, StatusCategory, StatusWish, TicketCommand,
     },
 };
 use ulid::Ulid;
 
 use super::{
     Session,
+    asked::{Asked, Outcome},
     desk::{Channel, Customer, Priority},
-    error::{UserError, UserErrorCode, split},
+    error::{UserError, UserErrorCode},
     query::{RoleName, ticket_by_id},
     relay::{global_id, local_id},
     scalars::{BigInt, DateTime},
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     desk_file,
-    engine::{Applied, Done, EngineError, NewCustomer, Request},
+    engine::{Action, Applied, EngineError, NewCustomer, Resource},
 };
 
 /// Declares the payload of a mutation of a ticket.
@@ -53,14 +53,6 @@ macro_rules! ticket_payloads {
             }
         }
     )*};
-}
-
-/// What came of a mutation of a ticket.
-pub struct Outcome {
-    ticket: Option<Ticket>,
-    position: Option<BigInt>,
-    user_errors: Vec<UserError>,
-    client_mutation_id: Option<String>,
 }
 
 ticket_payloads! {
@@ -292,18 +284,21 @@ pub struct TicketFollowInput {
 /// Policies to be applied anew.
 #[derive(InputObject)]
 pub struct SlaReapplyInput {
-    /// Only say what it would do.
+    /// Only say what it would do; a key is not bound to it.
     #[graphql(default)]
     dry_run: bool,
-    /// Given back as it is. Applying anew twice changes nothing more.
+    /// The same value by the same token is carried out once, for ever: a repetition finishes what was interrupted, unless the
+    /// desk has changed since, and its `effect` is null.
     client_mutation_id: Option<String>,
 }
 
 /// Answer to `slaReapply`.
 #[derive(SimpleObject)]
 pub struct SlaReapplyPayload {
-    /// What it did, or would do.
+    /// What it did, or would do; null when it was refused, and when a request is repeated.
     pub effect: Option<SlaEffect>,
+    /// Numbers of tickets that could not be worked on and are as they were.
+    pub set_aside: Vec<i32>,
     /// Position of the last thing that was stored.
     pub position: Option<BigInt>,
     /// Why nothing was done.
@@ -349,7 +344,8 @@ pub struct TokenCreateInput {
     label: String,
     /// When it ends; never when absent.
     expires_at: Option<DateTime>,
-    /// Given back as it is. A token is made at every call: its secret could not be shown a second time.
+    /// The same value by the same token is carried out once, for ever. A repetition names the token and shows no secret: if the
+    /// first answer was lost, revoke the token and make another one.
     client_mutation_id: Option<String>,
 }
 
@@ -358,8 +354,10 @@ pub struct TokenCreateInput {
 pub struct TokenCreatePayload {
     /// Id of the token, by which it is revoked.
     pub token_id: Option<ID>,
-    /// What to send as `Authorization: Bearer …`. It is shown this once.
+    /// What to send as `Authorization: Bearer …`. It is shown this once: null when a request is repeated.
     pub secret: Option<String>,
+    /// Position of what was stored.
+    pub position: Option<BigInt>,
     /// Why nothing was done.
     pub user_errors: Vec<UserError>,
     /// What the input gave.
@@ -369,7 +367,7 @@ pub struct TokenCreatePayload {
 /// A token is to be taken back.
 #[derive(InputObject)]
 pub struct TokenRevokeInput {
-    /// Given back as it is.
+    /// The same value by the same token is carried out once, for ever.
     client_mutation_id: Option<String>,
 }
 
@@ -378,6 +376,8 @@ pub struct TokenRevokeInput {
 pub struct TokenRevokePayload {
     /// Id of the token that holds no longer.
     pub token_id: Option<ID>,
+    /// Position of what was stored, or of the moment at which it held no longer already.
+    pub position: Option<BigInt>,
     /// Why nothing was done.
     pub user_errors: Vec<UserError>,
     /// What the input gave.
@@ -389,19 +389,24 @@ pub struct TokenRevokePayload {
 pub struct DeskApplyInput {
     /// The file's text, TOML as `docket desk` prints it.
     toml: String,
-    /// Only compare.
+    /// Only compare; a key is not bound to it.
     #[graphql(default)]
     dry_run: bool,
-    /// Given back as it is. Applying the same file again changes nothing.
+    /// The same value by the same token is carried out once, for ever: a repetition is told what the first one changed, and
+    /// its `slaEffect` is null.
     client_mutation_id: Option<String>,
 }
 
 /// Answer to `deskApply`.
 #[derive(SimpleObject)]
 pub struct DeskApplyPayload {
-    /// The differences, in words such as `change queue billing`.
+    /// The differences, in words such as `change queue billing`, or `retire queue old: 3 unfinished tickets`.
     pub changes: Vec<String>,
-    /// What `slaReapply` would do to open tickets after it; null when the file was refused.
+    /// What hangs on the parts that leave, one for each of them.
+    pub departures: Vec<Departure>,
+    /// Unfinished tickets that were moved, or with `dryRun` would be, as the file's `leaving` says.
+    pub moved: i32,
+    /// What `slaReapply` would do to open tickets after it; null when the file was refused or the request is a repeated one.
     pub sla_effect: Option<SlaEffect>,
     /// Position of what was stored.
     pub position: Option<BigInt>,
@@ -409,6 +414,59 @@ pub struct DeskApplyPayload {
     pub user_errors: Vec<UserError>,
     /// What the input gave.
     pub client_mutation_id: Option<String>,
+}
+
+impl DeskApplyPayload {
+    fn refused(user_errors: Vec<UserError>, client_mutation_id: Option<String>) -> Self {
+        Self {
+            changes: vec![],
+            departures: vec![],
+            moved: 0,
+            sla_effect: None,
+            position: None,
+            user_errors,
+            client_mutation_id,
+        }
+    }
+}
+
+/// What hangs on a part of the desk that leaves.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct Departure {
+    /// Kind of part, for example `queue`.
+    pub kind: String,
+    /// Its key.
+    pub key: String,
+    /// Unfinished tickets that name it: they wait in the queue, are assigned to the agent, are measured by the policy. They
+    /// stay as they are unless the file's `leaving` moves them.
+    pub tickets: i32,
+    /// Tokens of the agent, which hold no longer.
+    pub tokens: i32,
+    /// Unfinished tickets that the agent follows.
+    pub followed: i32,
+}
+
+impl From<docket_projections::Departure> for Departure {
+    fn from(departure: docket_projections::Departure) -> Self {
+        let count = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
+        Self {
+            kind: departure.kind.to_owned(),
+            tickets: count(departure.tickets),
+            tokens: count(departure.tokens),
+            followed: count(departure.followed),
+            key: departure.key,
+        }
+    }
+}
+
+/// A change in words, with what hangs on it.
+fn told(change: &Change, departures: &[docket_projections::Departure]) -> String {
+    let words = format!("{} {} {}", change.verb, change.kind, change.key).trim_end().to_owned();
+    let hangs = departures.iter().find(|d| change.verb == "retire" && d.kind == change.kind && d.key == change.key);
+    match hangs.filter(|departure| departure.matters()) {
+        Some(departure) => format!("{words}: {departure}"),
+        None => words,
+    }
 }
 
 /// The mutations.
@@ -422,8 +480,8 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The ticket.")] input: TicketOpenInput,
     ) -> Result<Option<TicketOpenPayload>, Error> {
-        let session = Session::of(context)?;
-        let id = input.client_mutation_id.clone();
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let requester = match session.principal.customer() {
                 Some(own) => match key_of::<CustomerId>("customer", "requester", input.requester.as_ref())? {
@@ -446,13 +504,12 @@ impl Mutation {
             });
             let mut first = Vec::new();
             if let Some(text) = input.body {
-                let message = message(session, channel, text).await?;
+                let message = asked.message(channel, text).await?;
                 first.push(TicketCommand::Receive { message, from: requester });
             }
-            let request = request(&id, None);
-            session.engine.open(&session.principal, opening, first, request).await
+            session.engine.open(&session.principal, opening, first, asked.request(None)?).await
         };
-        Ok(Some(outcome(session, work, id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Puts a customer's message on a ticket. A resolved, closed or waiting ticket is open again then.
@@ -462,8 +519,8 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "The message.")] input: TicketReceiveInput,
     ) -> Result<Option<TicketReceivePayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let named = key_of::<CustomerId>("customer", "from", input.from.as_ref())?;
@@ -475,10 +532,10 @@ impl Mutation {
                 (None, None) => session.views.tickets().by_id(&ticket).and_then(|row| row.requester),
             };
             let channel = input.channel.map_or(core::Channel::Api, Into::into);
-            let message = message(session, channel, input.body).await?;
-            run(session, ticket, vec![TicketCommand::Receive { message, from }], &mutation_id, None).await
+            let message = asked.message(channel, input.body).await?;
+            asked.run(ticket, vec![TicketCommand::Receive { message, from }], None).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Answers the customer.
@@ -488,18 +545,18 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "The answer.")] input: TicketReplyInput,
     ) -> Result<Option<TicketReplyPayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let opened_by = session.views.tickets().by_id(&ticket).map_or(core::Channel::Api, |row| row.channel);
             let channel = input.channel.map_or(opened_by, Into::into);
-            let message = message(session, channel, input.body).await?;
+            let message = asked.message(channel, input.body).await?;
             let agent = session.principal.agent().cloned();
             let command = TicketCommand::Send { message, agent };
-            run(session, ticket, vec![command], &mutation_id, input.expected_version).await
+            asked.run(ticket, vec![command], input.expected_version).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Adds a note that customers never see.
@@ -509,16 +566,16 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "The note.")] input: TicketAddNoteInput,
     ) -> Result<Option<TicketAddNotePayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
-            let body = session.engine.body(input.body).await?;
+            let body = asked.body("body", input.body).await?;
             let note = Note { id: MessageId::new(Ulid::generate()), body };
             let command = TicketCommand::AddNote { note, agent: session.principal.agent().cloned() };
-            run(session, ticket, vec![command], &mutation_id, None).await
+            asked.run(ticket, vec![command], None).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Puts a telephone call on record.
@@ -528,8 +585,8 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "The call.")] input: TicketLogCallInput,
     ) -> Result<Option<TicketLogCallPayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let requester = session.views.tickets().by_id(&ticket).and_then(|row| row.requester);
@@ -538,7 +595,7 @@ impl Mutation {
                 reason: "a call cannot be shorter than nothing".into(),
             })?;
             let summary = match input.summary {
-                Some(text) => Some(session.engine.body(text).await?),
+                Some(text) => Some(asked.body("summary", text).await?),
                 None => None,
             };
             let command = TicketCommand::LogCall(LogCall {
@@ -549,9 +606,9 @@ impl Mutation {
                 agent: session.principal.agent().filter(|_| input.answered).cloned(),
                 summary,
             });
-            run(session, ticket, vec![command], &mutation_id, None).await
+            asked.run(ticket, vec![command], None).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Makes somebody responsible, or nobody.
@@ -561,8 +618,8 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "Who.")] input: TicketAssignInput,
     ) -> Result<Option<TicketAssignPayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let mut commands = Vec::new();
@@ -574,9 +631,9 @@ impl Mutation {
                 let agent = key_of::<AgentKey>("agent", "agent", input.agent.value())?;
                 commands.push(TicketCommand::AssignAgent(agent));
             }
-            run(session, ticket, commands, &mutation_id, input.expected_version).await
+            asked.run(ticket, commands, input.expected_version).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Moves a ticket to another queue.
@@ -586,15 +643,15 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "Where to.")] input: TicketTransferInput,
     ) -> Result<Option<TicketTransferPayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let queue = key_of::<QueueKey>("queue", "queue", Some(&input.queue))?;
             let commands = queue.into_iter().map(TicketCommand::Transfer).collect();
-            run(session, ticket, commands, &mutation_id, input.expected_version).await
+            asked.run(ticket, commands, input.expected_version).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Brings a ticket to a status of the desk.
@@ -604,16 +661,16 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "Which status.")] input: TicketSetStatusInput,
     ) -> Result<Option<TicketSetStatusPayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let key = StatusKey::try_new(&input.status);
             let key = key.map_err(|error| Rejection::invalid_name("status", &error))?;
             let command = TicketCommand::SetStatus(StatusWish::Key(key));
-            run(session, ticket, vec![command], &mutation_id, input.expected_version).await
+            asked.run(ticket, vec![command], input.expected_version).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Resolves a ticket: the desk's default status of the category resolved.
@@ -624,7 +681,7 @@ impl Mutation {
         #[graphql(desc = "Nothing but what every mutation takes.")] input: TicketResolveInput,
     ) -> Result<Option<TicketResolvePayload>, Error> {
         let wanted = StatusCategory::Resolved;
-        Ok(Some(set_category(context, &id, wanted, input.client_mutation_id, input.expected_version).await?.into()))
+        Ok(Some(set_category(context, &id, wanted, input.expected_version).await?.into()))
     }
 
     /// Closes a ticket: the desk's default status of the category closed.
@@ -635,7 +692,7 @@ impl Mutation {
         #[graphql(desc = "Nothing but what every mutation takes.")] input: TicketCloseInput,
     ) -> Result<Option<TicketClosePayload>, Error> {
         let wanted = StatusCategory::Closed;
-        Ok(Some(set_category(context, &id, wanted, input.client_mutation_id, input.expected_version).await?.into()))
+        Ok(Some(set_category(context, &id, wanted, input.expected_version).await?.into()))
     }
 
     /// Opens a resolved or closed ticket again: the desk's default status of the category open.
@@ -646,7 +703,7 @@ impl Mutation {
         #[graphql(desc = "Nothing but what every mutation takes.")] input: TicketReopenInput,
     ) -> Result<Option<TicketReopenPayload>, Error> {
         let wanted = StatusCategory::Open;
-        Ok(Some(set_category(context, &id, wanted, input.client_mutation_id, input.expected_version).await?.into()))
+        Ok(Some(set_category(context, &id, wanted, input.expected_version).await?.into()))
     }
 
     /// Changes subject, priority, category or requester, all or nothing.
@@ -656,8 +713,8 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "What is to change.")] input: TicketUpdateInput,
     ) -> Result<Option<TicketUpdatePayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let mut commands = Vec::new();
@@ -675,9 +732,9 @@ impl Mutation {
                 let requester = key_of::<CustomerId>("customer", "requester", input.requester.value())?;
                 commands.push(TicketCommand::SetRequester(requester));
             }
-            run(session, ticket, commands, &mutation_id, input.expected_version).await
+            asked.run(ticket, commands, input.expected_version).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Puts tags on and takes tags off.
@@ -687,15 +744,15 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "Which tags.")] input: TicketTagInput,
     ) -> Result<Option<TicketTagPayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let add = input.add.into_iter().map(TicketCommand::AddTag);
             let commands = add.chain(input.remove.into_iter().map(TicketCommand::RemoveTag)).collect();
-            run(session, ticket, commands, &mutation_id, None).await
+            asked.run(ticket, commands, None).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Fills or empties a custom field.
@@ -705,17 +762,17 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "The field and its value.")] input: TicketSetFieldInput,
     ) -> Result<Option<TicketSetFieldPayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id.clone();
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let field = FieldKey::try_new(&input.field);
             let field = field.map_err(|error| Rejection::invalid_name("field", &error))?;
             let expected = input.expected_version;
             let command = TicketCommand::SetField { field, value: field_value(input)? };
-            run(session, ticket, vec![command], &mutation_id, expected).await
+            asked.run(ticket, vec![command], expected).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Raises a ticket to a higher level.
@@ -725,8 +782,8 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "Which level, and why.")] input: TicketEscalateInput,
     ) -> Result<Option<TicketEscalatePayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let level = input
@@ -735,9 +792,9 @@ impl Mutation {
                 .transpose()
                 .map_err(|_| Rejection::Invalid { field: "level", reason: "levels go from 1 to 255".into() })?;
             let command = TicketCommand::Escalate(Escalate { level, reason: input.reason });
-            run(session, ticket, vec![command], &mutation_id, None).await
+            asked.run(ticket, vec![command], None).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Lets an agent follow a ticket, or do so no more.
@@ -747,22 +804,22 @@ impl Mutation {
         #[graphql(desc = "Id of the ticket.")] id: ID,
         #[graphql(desc = "Who.")] input: TicketFollowInput,
     ) -> Result<Option<TicketFollowPayload>, Error> {
-        let session = Session::of(context)?;
-        let mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
+        let session = asked.session;
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let agent = match &input.agent {
                 Some(agent) => local_id::<AgentKey>("agent", agent)
-                    .ok_or_else(|| Rejection::NotFound { what: "agent", key: agent.to_string() })?,
+                    .ok_or_else(|| Rejection::not_found("agent", short(agent)))?,
                 None => session.principal.agent().cloned().ok_or(Rejection::Invalid {
                     field: "agent",
                     reason: "name the agent: this token is not an agent's".into(),
                 })?,
             };
             let command = if input.follow { TicketCommand::Follow(agent) } else { TicketCommand::Unfollow(agent) };
-            run(session, ticket, vec![command], &mutation_id, None).await
+            asked.run(ticket, vec![command], None).await
         };
-        Ok(Some(outcome(session, work, mutation_id.clone()).await?.into()))
+        Ok(Some(asked.outcome(work).await?.into()))
     }
 
     /// Applies the present versions of SLA policies and calendars to every open ticket. Done tickets never move. For
@@ -772,19 +829,19 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "Whether to do it.")] input: SlaReapplyInput,
     ) -> Result<Option<SlaReapplyPayload>, Error> {
-        let session = Session::of(context)?;
-        let client_mutation_id = input.client_mutation_id;
-        let done = session.engine.reapply_policies(&session.principal, input.dry_run).await;
-        Ok(Some(match done {
-            Ok((effect, position)) => SlaReapplyPayload {
-                effect: Some((&effect).into()),
-                position: Some(position.into()),
-                user_errors: vec![],
-                client_mutation_id,
-            },
-            Err(error) => {
-                SlaReapplyPayload { effect: None, position: None, user_errors: vec![split(error)?], client_mutation_id }
-            }
+        let asked = Asked::of(context)?;
+        let done = async {
+            let (engine, principal) = (&asked.session.engine, &asked.session.principal);
+            engine.reapply_policies(principal, input.dry_run, asked.key()?).await
+        };
+        let answer = asked.answer(done.await)?;
+        let (user_errors, done) = answer.parts();
+        Ok(Some(SlaReapplyPayload {
+            effect: done.as_ref().and_then(|done| done.effect.as_ref()).map(Into::into),
+            set_aside: done.iter().flat_map(|done| &done.set_aside).map(|n| i32::try_from(*n).unwrap_or(0)).collect(),
+            position: done.map(|done| done.position.into()),
+            user_errors,
+            client_mutation_id: asked.client_mutation_id,
         }))
     }
 
@@ -794,23 +851,22 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The customer.")] input: CustomerRegisterInput,
     ) -> Result<Option<CustomerRegisterPayload>, Error> {
-        let session = Session::of(context)?;
-        let client_mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
         let customer = NewCustomer { name: input.name, email: input.email, external: None };
-        let done = session.engine.register_customer(&session.principal, customer, client_mutation_id.as_deref()).await;
-        Ok(Some(match done {
-            Ok((id, views, position)) => CustomerRegisterPayload {
-                customer: Some(Customer { views, id }),
-                position: Some(position.into()),
-                user_errors: vec![],
-                client_mutation_id,
-            },
-            Err(error) => CustomerRegisterPayload {
-                customer: None,
-                position: None,
-                user_errors: vec![split(error)?],
-                client_mutation_id,
-            },
+        let done = async {
+            asked.session.engine.register_customer(&asked.session.principal, customer, asked.key()?).await
+        };
+        let (user_errors, done) = asked.answer(done.await)?.parts();
+        let (mut customer, mut position) = (None, None);
+        if let Some((id, views, at)) = done {
+            let then = Session { views, ..asked.session.clone() };
+            (customer, position) = (Customer::seen(&then, id), Some(at.into()));
+        }
+        Ok(Some(CustomerRegisterPayload {
+            customer,
+            position,
+            user_errors,
+            client_mutation_id: asked.client_mutation_id,
         }))
     }
 
@@ -820,8 +876,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The token.")] input: TokenCreateInput,
     ) -> Result<Option<TokenCreatePayload>, Error> {
-        let session = Session::of(context)?;
-        let client_mutation_id = input.client_mutation_id;
+        let asked = Asked::of(context)?;
         let done = async {
             let missing = |what| EngineError::from(Rejection::Blank { field: what });
             let role = match input.role {
@@ -836,22 +891,16 @@ impl Mutation {
                     Role::Customer(customer.ok_or_else(|| missing("customer"))?)
                 }
             };
-            let ends = input.expires_at.map(|at| at.0);
-            session.engine.issue_token(&session.principal, role, &input.label, ends).await
+            let (engine, ends) = (&asked.session.engine, input.expires_at.map(|at| at.0));
+            engine.issue_token(&asked.session.principal, role, &input.label, ends, asked.key()?).await
         };
-        Ok(Some(match done.await {
-            Ok((id, secret, _)) => TokenCreatePayload {
-                token_id: Some(global_id("token", id)),
-                secret: Some(secret),
-                user_errors: vec![],
-                client_mutation_id,
-            },
-            Err(error) => TokenCreatePayload {
-                token_id: None,
-                secret: None,
-                user_errors: vec![split(error)?],
-                client_mutation_id,
-            },
+        let (user_errors, issued) = asked.answer(done.await)?.parts();
+        Ok(Some(TokenCreatePayload {
+            token_id: issued.as_ref().map(|issued| global_id("token", issued.id)),
+            position: issued.as_ref().map(|issued| issued.position.into()),
+            secret: issued.and_then(|issued| issued.secret),
+            user_errors,
+            client_mutation_id: asked.client_mutation_id,
         }))
     }
 
@@ -862,15 +911,20 @@ impl Mutation {
         #[graphql(desc = "Id of the token.")] id: ID,
         #[graphql(desc = "Nothing but what every mutation takes.")] input: TokenRevokeInput,
     ) -> Result<Option<TokenRevokePayload>, Error> {
-        let session = Session::of(context)?;
-        let client_mutation_id = input.client_mutation_id;
-        let done = match local_id::<TokenId>("token", &id) {
-            Some(token) => session.engine.revoke_token(&session.principal, token).await,
-            None => Err(Rejection::NotFound { what: "token", key: id.to_string() }.into()),
+        let _ = input;
+        let asked = Asked::of(context)?;
+        let done = async {
+            let token = local_id::<TokenId>("token", &id);
+            let unknown = || Rejection::NotFound { what: "token", input: "id", key: short(&id) };
+            let token = token.ok_or_else(unknown)?;
+            asked.session.engine.revoke_token(&asked.session.principal, token, asked.key()?).await
         };
-        Ok(Some(match done {
-            Ok(_) => TokenRevokePayload { token_id: Some(id), user_errors: vec![], client_mutation_id },
-            Err(error) => TokenRevokePayload { token_id: None, user_errors: vec![split(error)?], client_mutation_id },
+        let (user_errors, done) = asked.answer(done.await)?.parts();
+        Ok(Some(TokenRevokePayload {
+            token_id: done.map(|_| id),
+            position: done.map(Into::into),
+            user_errors,
+            client_mutation_id: asked.client_mutation_id,
         }))
     }
 
@@ -880,38 +934,39 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The desk file.")] input: DeskApplyInput,
     ) -> Result<Option<DeskApplyPayload>, Error> {
-        let session = Session::of(context)?;
-        let client_mutation_id = input.client_mutation_id;
-        let refused = |user_errors, client_mutation_id| DeskApplyPayload {
-            changes: vec![],
-            sla_effect: None,
-            position: None,
-            user_errors,
-            client_mutation_id,
-        };
+        let asked = Asked::of(context)?;
+        // Whoever may not configure the desk is not told what is wrong with a file either.
+        asked.session.need(Action::Administer, Resource::Desk)?;
         let invalid = |message: String| UserError {
-            message,
-            code: UserErrorCode::Invalid,
             path: vec!["input".into(), "toml".into()],
-            current_version: None,
+            ..UserError::new(UserErrorCode::Invalid, message)
         };
-        let config = match desk_file::parse(&input.toml, None) {
-            Ok(config) => config,
-            Err(problem) => return Ok(Some(refused(vec![invalid(problem)], client_mutation_id))),
-        };
-        let applied = session.engine.apply_desk(&session.principal, config, input.dry_run).await;
-        Ok(Some(match applied {
-            Ok(Applied::Problems(problems)) => {
-                refused(problems.iter().map(|problem| invalid(problem.to_string())).collect(), client_mutation_id)
+        let done = match desk_file::parse(&input.toml, None) {
+            Ok(config) => async {
+                let (engine, principal) = (&asked.session.engine, &asked.session.principal);
+                engine.apply_desk(principal, config, input.dry_run, asked.key()?).await
             }
-            Ok(Applied::Changes { changes, position, effect }) => DeskApplyPayload {
-                changes: changes.iter().map(|c| format!("{} {} {}", c.verb, c.kind, c.key)).collect(),
-                sla_effect: Some((&effect).into()),
+            .await,
+            Err(problem) => {
+                let problem = invalid(problem);
+                return Ok(Some(DeskApplyPayload::refused(vec![problem], asked.client_mutation_id)));
+            }
+        };
+        Ok(Some(match asked.answer(done)?.parts() {
+            (_, Some(Applied::Problems(problems))) => {
+                let problems = problems.iter().map(|problem| invalid(problem.to_string())).collect();
+                DeskApplyPayload::refused(problems, asked.client_mutation_id)
+            }
+            (user_errors, Some(Applied::Changes { changes, departures, moved, position, effect })) => DeskApplyPayload {
+                changes: changes.iter().map(|change| told(change, &departures)).collect(),
+                departures: departures.into_iter().map(Departure::from).collect(),
+                moved: i32::try_from(moved).unwrap_or(i32::MAX),
+                sla_effect: effect.as_ref().map(Into::into),
                 position: Some(position.into()),
-                user_errors: vec![],
-                client_mutation_id,
+                user_errors,
+                client_mutation_id: asked.client_mutation_id,
             },
-            Err(error) => refused(vec![split(error)?], client_mutation_id),
+            (user_errors, None) => DeskApplyPayload::refused(user_errors, asked.client_mutation_id),
         }))
     }
 }
@@ -920,59 +975,20 @@ async fn set_category(
     context: &Context<'_>,
     id: &ID,
     category: StatusCategory,
-    mutation_id: Option<String>,
     expected: Option<BigInt>,
 ) -> Result<Outcome, Error> {
-    let session = Session::of(context)?;
+    let asked = Asked::of(context)?;
     let work = async {
-        let ticket = ticket_id(session, id)?;
+        let ticket = ticket_id(asked.session, id)?;
         let command = TicketCommand::SetStatus(StatusWish::Category(category));
-        run(session, ticket, vec![command], &mutation_id, expected).await
+        asked.run(ticket, vec![command], expected).await
     };
-    outcome(session, work, mutation_id.clone()).await
-}
-
-fn request(mutation_id: &Option<String>, expected: Option<BigInt>) -> Request {
-    Request { expected: expected.map(Into::into), idempotency_key: mutation_id.clone(), ..Request::default() }
-}
-
-async fn run(
-    session: &Session,
-    ticket: TicketId,
-    commands: Vec<TicketCommand>,
-    mutation_id: &Option<String>,
-    expected: Option<BigInt>,
-) -> Result<Done, EngineError> {
-    session.engine.work(&session.principal, ticket, commands, request(mutation_id, expected)).await
-}
-
-/// The payload of a mutation of a ticket: the ticket as it is then, or the refusal.
-async fn outcome(
-    session: &Session,
-    work: impl Future<Output = Result<Done, EngineError>>,
-    client_mutation_id: Option<String>,
-) -> Result<Outcome, Error> {
-    Ok(match work.await {
-        Ok(done) => {
-            let then = Session { views: Arc::clone(&done.views), ..session.clone() };
-            Outcome {
-                ticket: ticket_by_id(&then, done.ticket),
-                position: Some(done.position.into()),
-                user_errors: vec![],
-                client_mutation_id,
-            }
-        }
-        Err(error) => Outcome { ticket: None, position: None, user_errors: vec![split(error)?], client_mutation_id },
-    })
-}
-
-async fn message(session: &Session, channel: core::Channel, text: String) -> Result<Message, EngineError> {
-    Ok(Message { id: MessageId::new(Ulid::generate()), channel, body: session.engine.body(text).await? })
+    asked.outcome(work).await
 }
 
 fn ticket_id(session: &Session, id: &ID) -> Result<TicketId, EngineError> {
     let known = local_id::<TicketId>("ticket", id).filter(|id| ticket_by_id(session, *id).is_some());
-    known.ok_or_else(|| Rejection::NotFound { what: "ticket", key: id.chars().take(80).collect() }.into())
+    known.ok_or_else(|| Rejection::not_found("ticket", short(id)).into())
 }
 
 /// The own key in a global id that the input gave.
@@ -981,8 +997,13 @@ fn key_of<T: std::str::FromStr>(kind: &str, field: &'static str, id: Option<&ID>
     let key = local_id(kind, id);
     match key {
         Some(key) => Ok(Some(key)),
-        None => Err(Rejection::NotFound { what: field, key: id.chars().take(80).collect() }.into()),
+        None => Err(Rejection::not_found(field, short(id)).into()),
     }
+}
+
+/// What is repeated of an id in a refusal.
+fn short(id: &ID) -> String {
+    id.chars().take(80).collect()
 }
 
 fn field_value(input: TicketSetFieldInput) -> Result<Option<FieldValue>, EngineError> {

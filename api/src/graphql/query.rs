@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_graphql::{Context, Enum, Error, ID, Interface, Object, SimpleObject};
 use docket_core::{
     access::Role,
-    desk::Defined,
+    desk::{Defined, LeavingKind},
     ids::{AgentKey, CategoryKey, CommitId, CustomerId, Position, QueueKey, TeamKey, TicketId},
     ticket::{ExternalReference, TimerCommand},
 };
@@ -119,6 +119,30 @@ pub struct ServerStatus {
     pub now: DateTime,
     /// The log takes writes.
     pub writable: bool,
+    /// Tickets that timers and runs over many tickets left alone because nothing can be done with them for now. Empty for
+    /// customers.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// A ticket that was set aside: others go on.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct SetAside {
+    /// The ticket's number.
+    pub number: i32,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: DateTime,
+}
+
+impl From<&crate::engine::SetAside> for SetAside {
+    fn from(aside: &crate::engine::SetAside) -> Self {
+        Self {
+            number: i32::try_from(aside.number).unwrap_or(i32::MAX),
+            reason: aside.reason.clone(),
+            since: aside.since.into(),
+        }
+    }
 }
 
 /// The queries.
@@ -129,7 +153,6 @@ impl Query {
     /// Whoever asks.
     async fn viewer(&self, context: &Context<'_>) -> Result<Viewer, Error> {
         let session = Session::of(context)?;
-        let views = || Arc::clone(&session.views);
         let role = match &session.principal.role {
             Role::Administrator => RoleName::Administrator,
             Role::Agent(_) => RoleName::Agent,
@@ -139,8 +162,8 @@ impl Query {
         Ok(Viewer {
             role,
             label: session.principal.label.clone(),
-            agent: session.principal.agent().map(|key| Agent { views: views(), key: key.clone() }),
-            customer: session.principal.customer().map(|id| Customer { views: views(), id }),
+            agent: session.principal.agent().and_then(|key| Agent::seen(session, key)),
+            customer: session.principal.customer().and_then(|id| Customer::seen(session, id)),
         })
     }
 
@@ -153,6 +176,11 @@ impl Query {
             events: BigInt(session.views.events()),
             now: session.engine.now().into(),
             writable: session.engine.log().read_only().is_none(),
+            set_aside: if session.can(Action::Read, Resource::Figures) {
+                session.engine.set_aside().iter().map(SetAside::from).collect()
+            } else {
+                vec![]
+            },
         })
     }
 
@@ -162,7 +190,7 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "A global id.")] id: ID,
     ) -> Result<Option<Node>, Error> {
-        find(Session::of(context)?, &id)
+        find(Session::of(context)?, &id).await
     }
 
     /// The things with these global ids, in their order; null where there is none. At most 100.
@@ -176,7 +204,11 @@ impl Query {
             return Err(bad_input(format!("ask for at most {MAX_PAGE} ids at once")));
         }
         let session = Session::of(context)?;
-        ids.iter().map(|id| find(session, id)).collect()
+        let mut found = Vec::with_capacity(ids.len());
+        for id in &ids {
+            found.push(find(session, id).await?);
+        }
+        Ok(found)
     }
 
     /// A ticket by its id; null when there is none, or none for you.
@@ -226,7 +258,7 @@ impl Query {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Option<TicketConnection>, Error> {
         let paging = Paging::new(first, after, last, before)?;
-        ticket::page(Session::of(context)?, filter.as_ref(), order_by, &paging).map(Some)
+        ticket::page(Session::of(context)?, filter.as_ref(), order_by, &paging).await.map(Some)
     }
 
     /// A queue by its id.
@@ -235,13 +267,13 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "Id of the queue.")] id: ID,
     ) -> Result<Option<Queue>, Error> {
-        Ok(match find(Session::of(context)?, &id)? {
+        Ok(match find(Session::of(context)?, &id).await? {
             Some(Node::Queue(queue)) => Some(queue),
             _ => None,
         })
     }
 
-    /// The queues of the desk.
+    /// The queues of the desk, and those that were retired and still hold unfinished tickets.
     #[graphql(complexity = "page_size(first, last) * child_complexity")]
     async fn queues(
         &self,
@@ -255,11 +287,12 @@ impl Query {
         session.need(Action::Read, Resource::Desk)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().queues;
-        let page = desk_page(parts, &paging, |key| Queue { views: Arc::clone(&session.views), key })?;
+        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Queue, key);
+        let page = desk_page(parts, &paging, held, |key| Queue::seen(session, key))?;
         Ok(Some(page.into()))
     }
 
-    /// The teams of the desk.
+    /// The teams of the desk, and those that were retired and are still responsible for unfinished tickets.
     #[graphql(complexity = "page_size(first, last) * child_complexity")]
     async fn teams(
         &self,
@@ -273,11 +306,12 @@ impl Query {
         session.need(Action::Read, Resource::Figures)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().teams;
-        let page = desk_page(parts, &paging, |key| Team { views: Arc::clone(&session.views), key })?;
+        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Team, key);
+        let page = desk_page(parts, &paging, held, |key| Team::seen(session, key))?;
         Ok(Some(page.into()))
     }
 
-    /// The agents of the desk.
+    /// The agents of the desk, and those who have left and still have unfinished tickets.
     #[graphql(complexity = "page_size(first, last) * child_complexity")]
     async fn agents(
         &self,
@@ -291,7 +325,8 @@ impl Query {
         session.need(Action::Read, Resource::Figures)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().agents;
-        let page = desk_page(parts, &paging, |key| Agent { views: Arc::clone(&session.views), key })?;
+        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Agent, key);
+        let page = desk_page(parts, &paging, held, |key| Agent::seen(session, key))?;
         Ok(Some(page.into()))
     }
 
@@ -308,11 +343,11 @@ impl Query {
         let session = Session::of(context)?;
         session.need(Action::Read, Resource::Figures)?;
         let all = session.views.people().customers();
-        let list = all.map(|row| (row.id.to_string(), Customer { views: Arc::clone(&session.views), id: row.id }));
+        let list = all.filter_map(|row| Some((row.id.to_string(), Customer::seen(session, row.id)?)));
         Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
     }
 
-    /// What tickets are about.
+    /// What tickets are about: the categories of the desk, and those that were retired and unfinished tickets still have.
     #[graphql(complexity = "page_size(first, last) * child_complexity")]
     async fn categories(
         &self,
@@ -326,7 +361,8 @@ impl Query {
         session.need(Action::Read, Resource::Desk)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().categories;
-        let page = desk_page(parts, &paging, |key| Category { views: Arc::clone(&session.views), key })?;
+        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Category, key);
+        let page = desk_page(parts, &paging, held, |key| Category::seen(session, key))?;
         Ok(Some(page.into()))
     }
 
@@ -349,7 +385,7 @@ impl Query {
         session.need(Action::Read, Resource::Figures)?;
         let limit = Paging::new(first, None, None, None)?.limit;
         let due = session.views.due(due_before.0.plus_millis(-1), limit);
-        let timers = due.into_iter().map(|entry| {
+        let timers = due.into_iter().filter_map(|entry| {
             let (kind, track, metric, due_at) = match entry.command {
                 TimerCommand::Warn { track, metric, due_at } => {
                     (TimerKind::SlaWarning, Some(track), Some(metric), due_at)
@@ -362,20 +398,21 @@ impl Query {
                 }
                 TimerCommand::ReturnToQueue { due_at } => (TimerKind::ReturnToQueue, None, None, due_at),
             };
-            Timer {
+            Some(Timer {
                 at: entry.at.into(),
                 kind,
-                ticket: Ticket { views: Arc::clone(&session.views), number: entry.number },
+                ticket: Ticket::seen(session, entry.ticket)?,
                 track: track.map(|track| track.to_string()),
                 metric: metric.map(SlaMetric::from),
                 due_at: due_at.into(),
-            }
+            })
         });
         Ok(Some(timers.collect()))
     }
 
     /// What service levels would have come to under other policies or calendars: the whole log is folded once more with those
-    /// of the file in place of every version of the same keys. Nothing is written. One such question at a time.
+    /// of the file in place of every version of the same keys. Nothing is written. Few such questions are answered at once: UNAVAILABLE
+    /// with `retryAfterS` says when to come back.
     #[graphql(complexity = "2000 + child_complexity")]
     async fn sla_what_if(
         &self,
@@ -419,8 +456,8 @@ impl Query {
         };
         let period = ReportPeriod { from: from.map(|at| at.0), to: to.map(|at| at.0) };
         let views = Arc::clone(&session.views);
-        let report = tokio::task::spawn_blocking(move || views.report(period, &instants)).await;
-        Ok(Some(report.map_err(|_| super::error::internal())?.into()))
+        let report = session.engine.in_turn(move |_| Ok(views.report(period, &instants))).await;
+        Ok(Some(report.map_err(|error| top_level(&error))?.into()))
     }
 
     /// The raw event log; cursors are positions. For administrators and auditors.
@@ -435,63 +472,55 @@ impl Query {
     ) -> Result<Option<CommitConnection>, Error> {
         let session = Session::of(context)?;
         session.need(Action::Read, Resource::Log)?;
-        log::page(session, &Paging::new(first, after, last, before)?).map(Some)
+        log::page(session, &Paging::new(first, after, last, before)?).await.map(Some)
     }
 }
 
-/// A page of the parts of the desk that are not retired, by key.
-fn desk_page<K: Clone + ToString, T, N>(
+/// A page of the parts of the desk, by key: what is retired is shown until nothing hangs on it.
+fn desk_page<K: ToString, T, N>(
     parts: &BTreeMap<K, Defined<T>>,
     paging: &Paging,
-    node: impl Fn(K) -> N,
+    held: impl Fn(&str) -> bool,
+    node: impl Fn(&K) -> Option<N>,
 ) -> Result<Slice<N>, Error> {
-    let live = parts.iter().filter(|(_, part)| !part.retired);
-    paging.of_list(live.map(|(key, _)| (key.to_string(), node(key.clone()))).collect())
+    let shown = parts.iter().filter(|(key, part)| !part.retired || held(&key.to_string()));
+    paging.of_list(shown.filter_map(|(key, _)| Some((key.to_string(), node(key)?))).collect())
 }
 
 /// The ticket, when the session may see it.
 pub fn ticket_by_id(session: &Session, id: TicketId) -> Option<Ticket> {
-    let row = session.views.tickets().by_id(&id)?;
-    let resource = Resource::Ticket { requester: row.requester };
-    session.can(Action::Read, resource).then(|| Ticket { views: Arc::clone(&session.views), number: row.number })
+    Ticket::seen(session, id)
 }
 
-fn find(session: &Session, id: &ID) -> Result<Option<Node>, Error> {
-    let views = || Arc::clone(&session.views);
-    let desk = session.views.desk().desk();
+async fn find(session: &Session, id: &ID) -> Result<Option<Node>, Error> {
     if let Some(id) = local_id::<TicketId>("ticket", id) {
-        return Ok(ticket_by_id(session, id).map(Node::Ticket));
+        return Ok(Ticket::seen(session, id).map(Node::Ticket));
     }
     if let Some(key) = local_id::<QueueKey>("queue", id) {
-        let seen = desk.queues.contains_key(&key) && session.can(Action::Read, Resource::Desk);
-        return Ok(seen.then(|| Node::Queue(Queue { views: views(), key })));
+        return Ok(Queue::seen(session, &key).map(Node::Queue));
     }
     if let Some(key) = local_id::<TeamKey>("team", id) {
-        let seen = desk.teams.contains_key(&key) && session.can(Action::Read, Resource::Figures);
-        return Ok(seen.then(|| Node::Team(Team { views: views(), key })));
+        return Ok(Team::seen(session, &key).map(Node::Team));
     }
     if let Some(key) = local_id::<AgentKey>("agent", id) {
-        let seen = desk.agents.contains_key(&key) && session.can(Action::Read, Resource::Figures);
-        return Ok(seen.then(|| Node::Agent(Agent { views: views(), key })));
+        return Ok(Agent::seen(session, &key).map(Node::Agent));
     }
     if let Some(key) = local_id::<CategoryKey>("category", id) {
-        let seen = desk.categories.contains_key(&key) && session.can(Action::Read, Resource::Desk);
-        return Ok(seen.then(|| Node::Category(Category { views: views(), key })));
+        return Ok(Category::seen(session, &key).map(Node::Category));
     }
     if let Some(id) = local_id::<CustomerId>("customer", id) {
-        let seen = session.views.people().customer(&id).is_some();
-        let seen = seen && session.can(Action::Read, Resource::Customer(id));
-        return Ok(seen.then(|| Node::Customer(Customer { views: views(), id })));
+        return Ok(Customer::seen(session, id).map(Node::Customer));
     }
     if let Some(id) = local_id::<CommitId>("commit", id)
         && session.can(Action::Read, Resource::Log)
     {
-        let log = session.engine.log();
-        let found = log.find(id).map_err(|error| top_level(&error.into()))?;
-        let Some(position) = found.filter(|position| *position <= session.views.position()) else { return Ok(None) };
-        let commits = log.read_all(Position::new(position.get() - 1), 1);
-        let commits = commits.map_err(|error| top_level(&error.into()))?;
-        return Ok(commits.into_iter().next().map(|commit| Node::Commit(Commit { commit })));
+        let (log, moment) = (Arc::clone(session.engine.log()), session.views.position());
+        let read = session.engine.beside(move || {
+            let Some(position) = log.find(id)?.filter(|position| *position <= moment) else { return Ok(None) };
+            Ok(log.read_all(Position::new(position.get() - 1), 1)?.into_iter().next())
+        });
+        let commit = read.await.map_err(|error| top_level(&error))?;
+        return Ok(commit.map(|commit| Node::Commit(Commit { commit })));
     }
     Ok(None)
 }

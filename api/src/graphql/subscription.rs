@@ -122,15 +122,21 @@ impl Subscription {
                     let views = session.engine.views();
                     let counters = QueueCounters::of(&views, &key, session.engine.now());
                     if shown.as_ref() != Some(&counters) {
-                        let update = QueueUpdate {
-                            position: views.position().into(),
-                            queue: Queue { views, key: key.clone() },
-                            counters: counters.clone(),
+                        let Some(queue) = Queue::seen(&session.at(&views), &key) else {
+                            return Some((Err(forbidden()), (session, moved, stopping, shown, true)));
                         };
+                        let update =
+                            QueueUpdate { position: views.position().into(), queue, counters: counters.clone() };
                         return Some((Ok(update), (session, moved, stopping, Some(counters), false)));
                     }
+                    // What is shown is old once the views have stopped: that is no ordinary end.
+                    if let Some(error) = stopped(&session) {
+                        return Some((Err(error), (session, moved, stopping, shown, true)));
+                    }
                     tokio::select! {
-                        changed = moved.changed() => if changed.is_err() { return None },
+                        changed = moved.changed() => if changed.is_err() {
+                            return Some((Err(internal()), (session, moved, stopping, shown, true)));
+                        },
                         _ = stopping.changed() => return None,
                     }
                 }
@@ -154,6 +160,14 @@ impl Subscription {
             })
         }))
     }
+}
+
+/// Why nothing more can be shown, when the views have stopped.
+fn stopped(session: &Session) -> Option<Error> {
+    let reason = session.engine.live_views().stopped()?;
+    tracing::error!(reason, "a subscription ends: the views have stopped");
+    let message = "the server's views have stopped, what they show is old: resume from your last position later";
+    Some(coded(code::UNAVAILABLE, message.into()))
 }
 
 fn forbidden() -> Error {
@@ -207,7 +221,7 @@ impl Feed {
         let commit = self.waiting.pop_front()?;
         match self.session.engine.live_views().at_least(commit.position).await {
             Ok(views) => self.session.views = views,
-            Err(_) => return None,
+            Err(_) => return stopped(&self.session).map(Err),
         }
         if !self.session.engine.still_valid(&self.session.principal) {
             return Some(Err(forbidden()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, Error, ID, InputObject, Object, SimpleObject};
 use docket_core::{
     event::Event,
-    ids::{AgentKey, CategoryKey, CustomerId, QueueKey, StatusKey, TeamKey},
+    ids::{AgentKey, CategoryKey, CustomerId, QueueKey, StatusKey, TeamKey, TicketId},
     sla::{Clock, ClockState},
     ticket::TicketEvent,
     time::Timestamp,
@@ -15,7 +15,7 @@ use docket_projections::{Direction, Order, PageRequest, TicketFilter as CoreFilt
 use super::{
     Session,
     desk::{Agent, Category, Channel, Customer, Priority, Queue, SlaMetric, Status, StatusCategory, Team},
-    error::{bad_input, internal, top_level},
+    error::{bad_input, code, coded, internal, top_level},
     relay::{Paging, Slice, connection, global_id, local_id},
     scalars::{BigInt, DateTime, Duration},
     sla::SlaExplanation,
@@ -26,8 +26,8 @@ use crate::engine::{Action, Resource, explanations};
 /// A ticket. What is internal to the desk is null or empty for customers.
 #[derive(Debug, Clone)]
 pub struct Ticket {
-    pub views: Arc<Views>,
-    pub number: u32,
+    views: Arc<Views>,
+    number: u32,
 }
 
 connection!(TicketConnection, TicketEdge, Ticket, "tickets");
@@ -144,7 +144,7 @@ impl Ticket {
     async fn status(&self, context: &Context<'_>) -> Result<Status, Error> {
         let row = self.row()?;
         let key = self.views.tickets().statuses.name(row.status).ok_or_else(internal)?;
-        Ok(Status::of(Session::of(context)?, key, row.status_category))
+        Ok(Status::of(&Session::of(context)?.at(&self.views), key, row.status_category))
     }
 
     /// Its priority.
@@ -158,38 +158,33 @@ impl Ticket {
     }
 
     /// The queue that it waits in.
-    async fn queue(&self) -> Result<Queue, Error> {
-        let key = self.views.tickets().queues.name(self.row()?.queue).ok_or_else(internal)?.clone();
-        Ok(Queue { views: Arc::clone(&self.views), key })
+    async fn queue(&self, context: &Context<'_>) -> Result<Queue, Error> {
+        let key = self.views.tickets().queues.name(self.row()?.queue).ok_or_else(internal)?;
+        Queue::seen(&Session::of(context)?.at(&self.views), key).ok_or_else(internal)
     }
 
     /// Who works on it. Null for customers.
     async fn agent(&self, context: &Context<'_>) -> Result<Option<Agent>, Error> {
-        if !self.internal(context)? {
-            return Ok(None);
-        }
-        let key = self.row()?.agent.and_then(|agent| self.views.tickets().agents.name(agent)).cloned();
-        Ok(key.map(|key| Agent { views: Arc::clone(&self.views), key }))
+        let key = self.row()?.agent.and_then(|agent| self.views.tickets().agents.name(agent));
+        Ok(key.and_then(|key| Agent::seen(&Session::of(context).ok()?.at(&self.views), key)))
     }
 
     /// The team that is responsible. Null for customers.
     async fn team(&self, context: &Context<'_>) -> Result<Option<Team>, Error> {
-        if !self.internal(context)? {
-            return Ok(None);
-        }
-        let key = self.row()?.team.and_then(|team| self.views.tickets().teams.name(team)).cloned();
-        Ok(key.map(|key| Team { views: Arc::clone(&self.views), key }))
+        let key = self.row()?.team.and_then(|team| self.views.tickets().teams.name(team));
+        Ok(key.and_then(|key| Team::seen(&Session::of(context).ok()?.at(&self.views), key)))
     }
 
     /// Its category.
-    async fn category(&self) -> Result<Option<Category>, Error> {
-        let key = self.row()?.category.and_then(|category| self.views.tickets().categories.name(category)).cloned();
-        Ok(key.map(|key| Category { views: Arc::clone(&self.views), key }))
+    async fn category(&self, context: &Context<'_>) -> Result<Option<Category>, Error> {
+        let key = self.row()?.category.and_then(|category| self.views.tickets().categories.name(category));
+        Ok(key.and_then(|key| Category::seen(&Session::of(context).ok()?.at(&self.views), key)))
     }
 
     /// Who asked.
-    async fn requester(&self) -> Result<Option<Customer>, Error> {
-        Ok(self.row()?.requester.map(|id| Customer { views: Arc::clone(&self.views), id }))
+    async fn requester(&self, context: &Context<'_>) -> Result<Option<Customer>, Error> {
+        let session = Session::of(context)?.at(&self.views);
+        Ok(self.row()?.requester.and_then(|id| Customer::seen(&session, id)))
     }
 
     /// Its name in another system.
@@ -209,13 +204,12 @@ impl Ticket {
 
     /// Its custom fields. Empty for customers.
     async fn fields(&self, context: &Context<'_>) -> Result<Vec<FieldValue>, Error> {
-        let session = Session::of(context)?;
         if !self.internal(context)? {
             return Ok(vec![]);
         }
-        let history = session.engine.history(&session.principal, self.row()?.id, &self.views);
+        let history = Session::of(context)?.at(&self.views).history(self.row()?.id).await?;
         let mut fields = std::collections::BTreeMap::new();
-        for commit in history.map_err(|error| top_level(&error))? {
+        for commit in history.iter() {
             for event in &commit.events {
                 if let Event::Ticket(TicketEvent::FieldChanged(e)) = &event.event {
                     match &e.to {
@@ -238,9 +232,10 @@ impl Ticket {
         Ok(self.row()?.opened_at.into())
     }
 
-    /// When something last happened to it.
-    async fn updated_at(&self) -> Result<DateTime, Error> {
-        Ok(self.row()?.updated_at.into())
+    /// When something last happened to it; for customers, something that they may see.
+    async fn updated_at(&self, context: &Context<'_>) -> Result<DateTime, Error> {
+        let row = self.row()?;
+        Ok(if self.internal(context)? { row.updated_at.into() } else { row.public_at.into() })
     }
 
     /// When an agent first answered.
@@ -290,11 +285,11 @@ impl Ticket {
         if !self.internal(context)? {
             return Ok(vec![]);
         }
-        let session = Session::of(context)?;
-        let history = session.engine.history(&session.principal, self.row()?.id, &self.views);
-        let history = history.map_err(|error| top_level(&error))?;
-        let explained = explanations(&history, &self.views, session.engine.now());
-        Ok(explained.into_iter().map(SlaExplanation::from).collect())
+        let session = Session::of(context)?.at(&self.views);
+        let (history, now) = (session.history(self.row()?.id).await?, session.engine.now());
+        let views = Arc::clone(&self.views);
+        let explained = session.engine.beside(move || Ok(explanations(&history, &views, now))).await;
+        Ok(explained.map_err(|error| top_level(&error))?.into_iter().map(SlaExplanation::from).collect())
     }
 
     /// Agents who follow it. Empty for customers.
@@ -302,13 +297,16 @@ impl Ticket {
         if !self.internal(context)? {
             return Ok(vec![]);
         }
-        let keys = self.row()?.followers.iter().filter_map(|agent| self.views.tickets().agents.name(*agent)).cloned();
-        Ok(keys.map(|key| Agent { views: Arc::clone(&self.views), key }).collect())
+        let session = Session::of(context)?.at(&self.views);
+        let keys = self.row()?.followers.iter().filter_map(|agent| self.views.tickets().agents.name(*agent));
+        Ok(keys.filter_map(|key| Agent::seen(&session, key)).collect())
     }
 
-    /// Position of its latest commit: pass it as `expectedVersion`.
-    async fn version(&self) -> Result<BigInt, Error> {
-        Ok(self.row()?.version.into())
+    /// Position of its latest commit: pass it as `expectedVersion`. For customers, of the latest one that they may see
+    /// something of.
+    async fn version(&self, context: &Context<'_>) -> Result<BigInt, Error> {
+        let row = self.row()?;
+        Ok(if self.internal(context)? { row.version.into() } else { row.public_version.into() })
     }
 
     /// Everything that happened to it and that you may see, oldest first.
@@ -321,11 +319,9 @@ impl Ticket {
         #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<TimelineConnection, Error> {
-        let session = Session::of(context)?;
         let paging = Paging::new(first, after, last, before)?;
-        let session = Session { views: Arc::clone(&self.views), ..session.clone() };
-        let history = session.engine.history(&session.principal, self.row()?.id, &self.views);
-        let history = history.map_err(|error| top_level(&error))?;
+        let session = Session::of(context)?.at(&self.views);
+        let history = session.history(self.row()?.id).await?;
         Ok(paging.of_list(entries(&session, &history))?.into())
     }
 }
@@ -337,6 +333,13 @@ pub fn page_size(first: Option<i32>, last: Option<i32>) -> usize {
 }
 
 impl Ticket {
+    /// The ticket, when the session may see it: the only way to one, whatever edge leads to it.
+    pub fn seen(session: &Session, id: TicketId) -> Option<Self> {
+        let row = session.views.tickets().by_id(&id)?;
+        let resource = Resource::Ticket { requester: row.requester };
+        session.can(Action::Read, resource).then(|| Self { views: Arc::clone(&session.views), number: row.number })
+    }
+
     fn row(&self) -> Result<&TicketRow, Error> {
         self.views.tickets().by_number(self.number).ok_or_else(internal)
     }
@@ -347,7 +350,8 @@ impl Ticket {
     }
 }
 
-/// Which tickets: every part that is given must hold; a list holds when the ticket has one of its values.
+/// Which tickets: every part that is given must hold; a list holds when the ticket has one of its values. Customers cannot
+/// ask by what is hidden from them: `statuses`, `agents`, `unassigned`, `teams`, `tags`, `dueBefore`.
 #[derive(InputObject, Debug, Clone, Default)]
 pub struct TicketFilter {
     /// Keys of statuses.
@@ -387,9 +391,9 @@ pub enum TicketOrderField {
     Number,
     /// Priority; within one the older ticket first when the more urgent is.
     Priority,
-    /// The earliest deadline; those without come last when ascending.
+    /// The earliest deadline; those without come last when ascending. Not for customers.
     DueAt,
-    /// When something last happened to them, as the log has it.
+    /// When something last happened to them, as the log has it; for customers, something that they may see.
     Activity,
 }
 
@@ -413,6 +417,42 @@ pub struct TicketOrder {
 }
 
 impl TicketFilter {
+    /// The first part that asks about what is hidden from customers: what one may not see cannot be filtered by, or its values
+    /// could be asked out one by one.
+    const fn hidden_from_customers(&self) -> Option<&'static str> {
+        let Self {
+            statuses,
+            status_categories: _,
+            priorities: _,
+            channels: _,
+            queues: _,
+            agents,
+            unassigned,
+            teams,
+            categories: _,
+            tags,
+            requester: _,
+            due_before,
+            opened_from: _,
+            opened_before: _,
+        } = self;
+        if statuses.is_some() {
+            Some("statuses")
+        } else if agents.is_some() {
+            Some("agents")
+        } else if unassigned.is_some() {
+            Some("unassigned")
+        } else if teams.is_some() {
+            Some("teams")
+        } else if tags.is_some() {
+            Some("tags")
+        } else if due_before.is_some() {
+            Some("dueBefore")
+        } else {
+            None
+        }
+    }
+
     fn to_core(&self) -> Result<CoreFilter, Error> {
         fn ids<T: std::str::FromStr>(kind: &str, ids: &Option<Vec<ID>>) -> Result<Option<Vec<T>>, Error> {
             let Some(ids) = ids else { return Ok(None) };
@@ -451,14 +491,24 @@ impl TicketFilter {
 }
 
 /// A page of the tickets that the session may see.
-pub fn page(
+pub async fn page(
     session: &Session,
     filter: Option<&TicketFilter>,
     order: Option<TicketOrder>,
     paging: &Paging,
 ) -> Result<TicketConnection, Error> {
+    let customer = session.principal.customer();
+    if customer.is_some() {
+        let hidden = |what: &str| coded(code::FORBIDDEN, format!("customers cannot ask by {what}: it is the desk's own"));
+        if let Some(part) = filter.and_then(TicketFilter::hidden_from_customers) {
+            return Err(hidden(part));
+        }
+        if order.is_some_and(|order| order.field == TicketOrderField::DueAt) {
+            return Err(hidden("DUE_AT"));
+        }
+    }
     let mut filter = filter.map(TicketFilter::to_core).transpose()?.unwrap_or_default();
-    if let Some(customer) = session.principal.customer() {
+    if let Some(customer) = customer {
         // The rule stands in the selection, so that neither counts nor cursors tell of others' tickets.
         if filter.requester.is_some_and(|requester| requester != customer) {
             return Ok(Slice { elements: vec![], total: 0, has_next: false, has_previous: false }.into());
@@ -469,6 +519,7 @@ pub fn page(
         TicketOrderField::Number => Order::Number,
         TicketOrderField::Priority => Order::Priority,
         TicketOrderField::DueAt => Order::DueAt,
+        TicketOrderField::Activity if customer.is_some() => Order::PublicActivity,
         TicketOrderField::Activity => Order::Activity,
     });
     let direction = match order.map(|order| order.direction) {
@@ -491,7 +542,13 @@ pub fn page(
         before: cursor(&paging.before)?,
         backward: paging.backward,
     };
-    let page = session.views.tickets().page(&filter, &request);
+    let page = if filter.walks_rows() && session.views.tickets().len() > MANY {
+        let views = Arc::clone(&session.views);
+        let page = session.engine.beside(move || Ok(views.tickets().page(&filter, &request))).await;
+        page.map_err(|error| top_level(&error))?
+    } else {
+        session.views.tickets().page(&filter, &request)
+    };
     let ticket = |number| Ticket { views: Arc::clone(&session.views), number };
     let slice = Slice {
         elements: page.tickets.into_iter().map(|(number, c)| (c.to_string(), ticket(number))).collect(),
@@ -501,3 +558,6 @@ pub fn page(
     };
     Ok(slice.into())
 }
+
+/// Beyond so many tickets, a filter that looks at each of them is asked on a thread beside.
+const MANY: usize = 20_000;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, SimpleObject, Union};
 use docket_core::{
-    event::{Commit, Event},
+    event::{Actor, Commit, Event},
     ids::{AgentKey, CustomerId, QueueKey, TeamKey},
     personal::Body,
     ticket::{self, TicketEvent},
@@ -17,7 +17,7 @@ use super::{
     relay::{connection, global_id},
     scalars::{BigInt, DateTime},
 };
-use crate::engine::{Action, Resource, is_public};
+use crate::engine::{Action, Resource};
 
 /// What all entries have.
 #[derive(SimpleObject, Debug, Clone)]
@@ -64,10 +64,12 @@ pub struct MessageEntry {
     pub direction: MessageDirection,
     /// How it went.
     pub channel: Channel,
-    /// The customer who wrote it.
+    /// The customer who wrote it. Customers see nobody but themselves.
     pub customer: Option<Customer>,
-    /// The agent who wrote it.
+    /// The agent who wrote it. Null for customers, who read the name.
     pub agent: Option<Agent>,
+    /// Name of whoever wrote it, as people read it; null when it is not known, or not for you.
+    pub author_name: Option<String>,
     #[graphql(skip)]
     body: Body,
 }
@@ -114,9 +116,9 @@ pub struct CallEntry {
     pub answered: bool,
     /// Length in seconds.
     pub duration_s: i32,
-    /// Who called.
+    /// Who called. Customers see nobody but themselves.
     pub customer: Option<Customer>,
-    /// Who spoke for the desk.
+    /// Who spoke for the desk. Null for customers.
     pub agent: Option<Agent>,
     #[graphql(skip)]
     body: Option<Body>,
@@ -273,13 +275,17 @@ pub fn entries(session: &Session, commits: &[Arc<Commit>]) -> Vec<(String, Timel
     dated
         .filter_map(|(commit, index, event)| {
             let Event::Ticket(ticket_event) = &event.event else { return None };
-            if !internal && !is_public(ticket_event) {
+            if !internal && !session.views.desk().desk().shows_customers(ticket_event) {
                 return None;
             }
-            let actor = if internal || commit.actor == session.principal.actor() {
-                commit.actor.to_string()
-            } else {
-                "the desk".to_owned()
+            let actor = match &commit.actor {
+                actor if internal || *actor == session.principal.actor() => actor.to_string(),
+                Actor::Customer(_) => "another customer".to_owned(),
+                Actor::System
+                | Actor::Administrator(_)
+                | Actor::Agent(_)
+                | Actor::Imported(_)
+                | Actor::Unknown(_) => "the desk".to_owned(),
             };
             let head = Entry {
                 id: global_id("entry", format!("{}.{index}", commit.position)),
@@ -288,17 +294,17 @@ pub fn entries(session: &Session, commits: &[Arc<Commit>]) -> Vec<(String, Timel
                 recorded_at: commit.recorded_at.into(),
                 actor,
             };
-            Some((format!("{:020}.{index:05}", commit.position.get()), entry(session, head, ticket_event)))
+            Some((format!("{:020}.{index:05}", commit.position.get()), entry(session, head, ticket_event)?))
         })
         .collect()
 }
 
-fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry {
-    let views = || Arc::clone(&session.views);
-    let agent = |key: &AgentKey| Agent { views: views(), key: key.clone() };
-    let team = |key: &TeamKey| Team { views: views(), key: key.clone() };
-    let queue = |key: &QueueKey| Queue { views: views(), key: key.clone() };
-    let customer = |id: &CustomerId| Customer { views: views(), id: *id };
+fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> Option<TimelineEntry> {
+    // Objects are reached by their doors, so an entry shows nobody more than `node` does.
+    let agent = |key: &AgentKey| Agent::seen(session, key);
+    let team = |key: &TeamKey| Team::seen(session, key);
+    let queue = |key: &QueueKey| Queue::seen(session, key);
+    let customer = |id: &CustomerId| Customer::seen(session, *id);
     let status = |status: &ticket::StatusRef| Status::of(session, &status.key, status.category);
     let change = |entry, attribute: &str, to: Option<String>, from: Option<String>| {
         TimelineEntry::Change(ChangeEntry { entry, attribute: attribute.to_owned(), to, from })
@@ -314,7 +320,7 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry 
         previous_team: None,
         returned_to_queue: false,
     };
-    match event {
+    Some(match event {
         TicketEvent::TicketOpened(e) => TimelineEntry::Opening(OpeningEntry {
             entry,
             channel: e.channel.into(),
@@ -324,8 +330,11 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry 
             entry,
             direction: MessageDirection::Inbound,
             channel: e.channel.into(),
-            customer: e.from.as_ref().map(customer),
+            customer: e.from.as_ref().and_then(customer),
             agent: None,
+            author_name: e.from.as_ref().filter(|id| customer(id).is_some()).and_then(|id| {
+                session.views.people().customer(id).map(|row| row.name.reveal().clone())
+            }),
             body: e.body.clone(),
         }),
         TicketEvent::MessageSent(e) => TimelineEntry::Message(MessageEntry {
@@ -333,43 +342,48 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry 
             direction: MessageDirection::Outbound,
             channel: e.channel.into(),
             customer: None,
-            agent: e.agent.as_ref().map(agent),
+            agent: e.agent.as_ref().and_then(agent),
+            // Whoever is written to may know by whom, whatever else of the desk is hidden.
+            author_name: e.agent.as_ref().map(|key| {
+                let agent = session.views.desk().desk().agents.get(key);
+                agent.map_or_else(|| key.to_string(), |agent| agent.definition.name.clone())
+            }),
             body: e.body.clone(),
         }),
         TicketEvent::NoteAdded(e) => {
-            TimelineEntry::Note(NoteEntry { entry, agent: e.agent.as_ref().map(agent), body: e.body.clone() })
+            TimelineEntry::Note(NoteEntry { entry, agent: e.agent.as_ref().and_then(agent), body: e.body.clone() })
         }
         TicketEvent::CallLogged(e) => TimelineEntry::Call(CallEntry {
             entry,
             answered: e.outcome == ticket::CallOutcome::Answered,
             duration_s: i32::try_from(e.duration_s).unwrap_or(i32::MAX),
-            customer: e.from.as_ref().map(customer),
-            agent: e.agent.as_ref().map(agent),
+            customer: e.from.as_ref().and_then(customer),
+            agent: e.agent.as_ref().and_then(agent),
             body: e.summary.clone(),
         }),
         TicketEvent::AgentAssigned(e) => TimelineEntry::Assignment(AssignmentEntry {
-            agent: Some(agent(&e.agent)),
-            previous_agent: e.from.as_ref().map(agent),
+            agent: agent(&e.agent),
+            previous_agent: e.from.as_ref().and_then(agent),
             ..assignment(entry)
         }),
         TicketEvent::AgentUnassigned(e) => {
-            TimelineEntry::Assignment(AssignmentEntry { previous_agent: Some(agent(&e.from)), ..assignment(entry) })
+            TimelineEntry::Assignment(AssignmentEntry { previous_agent: agent(&e.from), ..assignment(entry) })
         }
         TicketEvent::TeamAssigned(e) => TimelineEntry::Assignment(AssignmentEntry {
-            team: Some(team(&e.team)),
-            previous_team: e.from.as_ref().map(team),
+            team: team(&e.team),
+            previous_team: e.from.as_ref().and_then(team),
             ..assignment(entry)
         }),
         TicketEvent::TeamUnassigned(e) => {
-            TimelineEntry::Assignment(AssignmentEntry { previous_team: Some(team(&e.from)), ..assignment(entry) })
+            TimelineEntry::Assignment(AssignmentEntry { previous_team: team(&e.from), ..assignment(entry) })
         }
         TicketEvent::ReturnedToQueue(e) => TimelineEntry::Assignment(AssignmentEntry {
-            previous_agent: Some(agent(&e.from)),
+            previous_agent: agent(&e.from),
             returned_to_queue: true,
             ..assignment(entry)
         }),
         TicketEvent::QueueChanged(e) => {
-            TimelineEntry::Queue(QueueEntry { entry, to: queue(&e.to), from: queue(&e.from) })
+            TimelineEntry::Queue(QueueEntry { entry, to: queue(&e.to)?, from: queue(&e.from)? })
         }
         TicketEvent::StatusChanged(e) => moved(entry, &e.to, &e.from, false),
         TicketEvent::Resolved(e) => moved(entry, &e.to, &e.from, false),
@@ -436,5 +450,5 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> TimelineEntry 
             reason: None,
             matched: vec![],
         }),
-    }
+    })
 }

@@ -50,7 +50,7 @@ impl App {
     }
 
     fn session(&self, principal: Principal) -> Session {
-        Session { principal: Arc::new(principal), views: self.engine.views(), engine: Arc::clone(&self.engine) }
+        Session::new(principal, self.engine.views(), Arc::clone(&self.engine))
     }
 
     /// The bearer of the request's token: in the `Authorization` header, or for clients that cannot set one in the

@@ -527,7 +527,7 @@ impl<'a> Importer<'a> {
                 (Some(agent), from) if Some(&agent) != from.as_ref() => {
                     state.agent = Some(agent.clone());
                     // Nobody was held to a time for picking it up then.
-                    push(AgentAssigned { agent, from, pick_up_by: None }.into());
+                    push(AgentAssigned { agent, from, pick_up_by: None, pick_up_later: false, taken: false }.into());
                 }
                 (None, Some(from)) => {
                     state.agent = None;
@@ -557,7 +557,7 @@ impl<'a> Importer<'a> {
             let to = self.status(&value)?;
             if to != state.status {
                 let from = std::mem::replace(&mut state.status, to.clone());
-                events.push(DatedEvent::new(at, status_event(from, to)));
+                events.push(DatedEvent::new(at, status_event(from, to, None)));
             }
         }
         Ok(())
@@ -844,6 +844,8 @@ impl<'a> Importer<'a> {
                 actor,
                 cause: Cause::of(CauseKind::Import),
                 correlation: CorrelationId::new(id.ulid()),
+                token: None,
+                request: None,
             });
             if self.batch.len() >= BATCH {
                 self.flush()?;

@@ -23,15 +23,15 @@ use super::{
 };
 use crate::{
     calendar::Calendar,
-    ids::Key,
+    ids::{AgentKey, CategoryKey, Key, QueueKey, StatusKey, TeamKey},
     ticket::{SlaMetric, StatusCategory},
     time::Timestamp,
 };
 
 /// A whole desk as a desk file gives it. A kind of part that the file does not mention is left as it is; of a kind that it
-/// mentions, what it leaves out is retired.
+/// mentions, what it leaves out is retired. An empty list mentions its kind: none of these.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(from = "Written")]
 pub struct DeskConfig {
     /// Display name of the desk.
     pub name: String,
@@ -59,6 +59,98 @@ pub struct DeskConfig {
     /// SLA policies, in the order in which they are tried.
     #[serde(rename = "policy", skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<PolicyDefinition>,
+    /// Where unfinished tickets go of parts that leave.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<Leaving>,
+    /// Kinds that the file mentions with nothing in them.
+    #[serde(skip)]
+    pub emptied: BTreeSet<&'static str>,
+}
+
+/// A desk file as it is written: what it does not mention is told from what it empties.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: Option<String>,
+    status: Option<Vec<StatusDefinition>>,
+    queue: Option<Vec<QueueDefinition>>,
+    team: Option<Vec<TeamDefinition>>,
+    agent: Option<Vec<AgentDefinition>>,
+    category: Option<Vec<CategoryDefinition>>,
+    field: Option<Vec<FieldDefinition>>,
+    calendar: Option<Vec<CalendarDefinition>>,
+    policy: Option<Vec<PolicyDefinition>>,
+    leaving: Option<Vec<Leaving>>,
+}
+
+impl From<Written> for DeskConfig {
+    fn from(written: Written) -> Self {
+        let mut emptied = BTreeSet::new();
+        macro_rules! taken {
+            ($kind:ident) => {{
+                if written.$kind.as_ref().is_some_and(|list| list.is_empty()) {
+                    emptied.insert(stringify!($kind));
+                }
+                written.$kind.unwrap_or_default()
+            }};
+        }
+        Self {
+            name: taken!(name),
+            statuses: taken!(status),
+            queues: taken!(queue),
+            teams: taken!(team),
+            agents: taken!(agent),
+            categories: taken!(category),
+            fields: taken!(field),
+            calendars: taken!(calendar),
+            policies: taken!(policy),
+            leaving: written.leaving.unwrap_or_default(),
+            emptied,
+        }
+    }
+}
+
+/// Kinds of parts that tickets hang on and that may leave a desk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeavingKind {
+    /// A queue: its tickets are transferred.
+    Queue,
+    /// An agent: the tickets are assigned to another one, or to nobody.
+    Agent,
+    /// A team: another one becomes responsible, or none.
+    Team,
+    /// A category: the tickets get another one, or none.
+    Category,
+    /// A status: the tickets are brought to another one.
+    Status,
+}
+
+impl LeavingKind {
+    /// Name as it is written and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Agent => "agent",
+            Self::Team => "team",
+            Self::Category => "category",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// Where the unfinished tickets of a part go that the file leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leaving {
+    /// What it is.
+    pub kind: LeavingKind,
+    /// Its key.
+    pub key: Key,
+    /// Key of the part of the same kind that takes its tickets; for an agent, a team or a category, nothing leaves them
+    /// without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub move_to: Option<Key>,
 }
 
 /// Something in a desk file that cannot be.
@@ -73,6 +165,46 @@ pub struct DeskProblem {
 impl fmt::Display for DeskProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+impl Change {
+    /// The differences that these events made, seen on the desk before them: what a stored commit of the desk did.
+    pub fn of_events<'a>(before: &Desk, events: impl IntoIterator<Item = &'a DeskEvent>) -> Vec<Self> {
+        fn verb<K: Ord, T>(parts: &BTreeMap<K, Defined<T>>, key: &K) -> &'static str {
+            if parts.get(key).is_some_and(|part| !part.retired) { "change" } else { "add" }
+        }
+        let change = |event: &DeskEvent| {
+            let (verb, kind, key) = match event {
+                DeskEvent::DeskNamed(_) => ("change", "desk", String::new()),
+                DeskEvent::QueueDefined(e) => (verb(&before.queues, &e.queue.key), "queue", e.queue.key.to_string()),
+                DeskEvent::QueueRetired(e) => ("retire", "queue", e.key.to_string()),
+                DeskEvent::TeamDefined(e) => (verb(&before.teams, &e.team.key), "team", e.team.key.to_string()),
+                DeskEvent::TeamRetired(e) => ("retire", "team", e.key.to_string()),
+                DeskEvent::AgentDefined(e) => (verb(&before.agents, &e.agent.key), "agent", e.agent.key.to_string()),
+                DeskEvent::AgentRetired(e) => ("retire", "agent", e.key.to_string()),
+                DeskEvent::StatusDefined(e) => {
+                    (verb(&before.statuses, &e.status.key), "status", e.status.key.to_string())
+                }
+                DeskEvent::StatusRetired(e) => ("retire", "status", e.key.to_string()),
+                DeskEvent::CategoryDefined(e) => {
+                    (verb(&before.categories, &e.category.key), "category", e.category.key.to_string())
+                }
+                DeskEvent::CategoryRetired(e) => ("retire", "category", e.key.to_string()),
+                DeskEvent::FieldDefined(e) => (verb(&before.fields, &e.field.key), "field", e.field.key.to_string()),
+                DeskEvent::FieldRetired(e) => ("retire", "field", e.key.to_string()),
+                DeskEvent::CalendarDefined(e) => {
+                    (verb(&before.calendars, &e.calendar.key), "calendar", e.calendar.key.to_string())
+                }
+                DeskEvent::CalendarRetired(e) => ("retire", "calendar", e.key.to_string()),
+                DeskEvent::PolicyDefined(e) => {
+                    (verb(&before.policies, &e.policy.key), "policy", e.policy.key.to_string())
+                }
+                DeskEvent::PolicyRetired(e) => ("retire", "policy", e.key.to_string()),
+            };
+            Self { verb, kind, key, event: event.clone() }
+        };
+        events.into_iter().map(change).collect()
     }
 }
 
@@ -95,13 +227,14 @@ impl DeskConfig {
     pub fn fill_from(&mut self, present: &Desk) {
         let present = present.to_config();
         macro_rules! fill {
-            ($($kind:ident),*) => {$(
-                if self.$kind.is_empty() {
-                    self.$kind = present.$kind;
+            ($($list:ident $kind:ident),*) => {$(
+                if self.$list.is_empty() && !self.emptied.contains(stringify!($kind)) {
+                    self.$list = present.$list;
                 }
             )*};
         }
-        fill!(name, statuses, queues, teams, agents, categories, fields, calendars, policies);
+        fill!(name name, statuses status, queues queue, teams team, agents agent, categories category, fields field);
+        fill!(calendars calendar, policies policy);
     }
 
     /// A desk that can work: the usual statuses and one queue. Somebody who has no desk file starts with it.
@@ -218,7 +351,42 @@ impl DeskConfig {
             }
         }
         check_circles(&mut check, &self.policies, &self.queues);
+        if self.emptied.contains("name") || self.name.len() > 200 {
+            check.say("desk", "the name must have 1 to 200 bytes; leave it out to keep the present one".into());
+        }
+        self.check_leaving(&mut check, &known, present);
         check.problems
+    }
+
+    fn check_leaving(&self, check: &mut Check, known: &Known, present: &Desk) {
+        let mut seen = BTreeSet::new();
+        for Leaving { kind, key, move_to } in &self.leaving {
+            let place = format!("leaving {} {key}", kind.name());
+            let (stays, was) = match kind {
+                LeavingKind::Queue => (&known.queues, present.queues.contains_key(&QueueKey::from(key.clone()))),
+                LeavingKind::Agent => (&known.agents, present.agents.contains_key(&AgentKey::from(key.clone()))),
+                LeavingKind::Team => (&known.teams, present.teams.contains_key(&TeamKey::from(key.clone()))),
+                LeavingKind::Category => {
+                    (&known.categories, present.categories.contains_key(&CategoryKey::from(key.clone())))
+                }
+                LeavingKind::Status => (&known.statuses, present.statuses.contains_key(&StatusKey::from(key.clone()))),
+            };
+            if !seen.insert((kind, key)) {
+                check.say(&place, "it stands twice".into());
+            }
+            if stays.contains(key.as_str()) {
+                check.say(&place, format!("it stays: leave the {} out of the file to let it go", kind.name()));
+            } else if !was {
+                check.say(&place, format!("the desk has never had such a {}", kind.name()));
+            }
+            match move_to {
+                Some(to) => check.known(&place, "move_to", Some(to.as_str()), stays),
+                None if matches!(kind, LeavingKind::Queue | LeavingKind::Status) => {
+                    check.say(&place, format!("a ticket always has a {}: say which one as move_to", kind.name()));
+                }
+                None => {}
+            }
+        }
     }
 
     fn check_categories(&self, check: &mut Check, categories: &BTreeSet<String>) {

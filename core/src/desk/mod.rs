@@ -11,7 +11,7 @@ mod policy;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-pub use config::{Change, DeskConfig, DeskProblem};
+pub use config::{Change, DeskConfig, DeskProblem, Leaving, LeavingKind};
 pub use definition::{
     AgentDefinition, CategoryDefinition, FieldDefinition, FieldType, QueueDefinition, StatusDefinition, TeamDefinition,
 };
@@ -33,7 +33,7 @@ pub use policy::{
 use crate::{
     calendar::Calendar,
     ids::{AgentKey, CalendarKey, CategoryKey, FieldKey, PolicyKey, Position, QueueKey, StatusKey, TeamKey, TrackKey},
-    ticket::{StatusCategory, StatusRef},
+    ticket::{StatusCategory, StatusRef, TicketEvent},
     time::Timestamp,
 };
 
@@ -191,6 +191,25 @@ impl Desk {
         Some(StatusRef { key: key.clone(), category: status.definition.category })
     }
 
+    /// What customers know a status by: a status with a name for customers hides its key, as the desk's own word, behind that
+    /// of its category.
+    pub fn status_for_customers<'a>(&'a self, key: &'a StatusKey, category: StatusCategory) -> (&'a str, &'a str) {
+        match self.statuses.get(key).map(|status| &status.definition) {
+            None => (key.as_str(), key.as_str()),
+            Some(StatusDefinition { customer_name: Some(name), .. }) => (category.name(), name),
+            Some(StatusDefinition { customer_name: None, name, .. }) => (key.as_str(), name),
+        }
+    }
+
+    /// True when customers may see the event on their own tickets, and see something by it: two statuses may be one to them.
+    pub fn shows_customers(&self, event: &TicketEvent) -> bool {
+        let face = |status: &'_ StatusRef| {
+            let (key, name) = self.status_for_customers(&status.key, status.category);
+            (key.to_owned(), name.to_owned(), status.category)
+        };
+        if let TicketEvent::StatusChanged(e) = event { face(&e.to) != face(&e.from) } else { event.is_public() }
+    }
+
     /// The status that stands for a category when none was named: the one marked as default, else the first by key.
     pub fn default_status(&self, category: StatusCategory) -> Option<StatusRef> {
         let of_category = || self.statuses.values().filter(|s| !s.retired && s.definition.category == category);
@@ -225,6 +244,7 @@ impl Desk {
             fields: live(&self.fields),
             calendars: live(&self.calendars),
             policies,
+            ..DeskConfig::default()
         }
     }
 }

@@ -90,7 +90,7 @@ impl Story {
     #[track_caller]
     fn when_at(mut self, instant: Timestamp, now: Timestamp, command: &TicketCommand) -> Self {
         let actor = Actor::Agent(AgentKey::try_new("ann").unwrap());
-        let context = Context { at: instant, now, actor: &actor, desk: &self.desk };
+        let context = Context { at: instant, now, actor: &actor, desk: &self.desk, directory: &crate::ticket::Everything };
         let events = decide(self.ticket.as_ref(), command, &context).unwrap();
         self.position += 1;
         for (index, event) in (0..).zip(events) {
@@ -856,7 +856,7 @@ mod random {
                 now = now.plus_millis(minutes * MINUTE);
                 // A clock that goes back, or late mail.
                 let instant = if backwards { now.plus_millis(-600 * MINUTE) } else { now };
-                let context = Context { at: instant, now, actor: &Actor::System, desk: &story.desk };
+                let context = Context { at: instant, now, actor: &Actor::System, desk: &story.desk, directory: &crate::ticket::Everything };
                 if decide(story.ticket.as_ref(), &command, &context).is_ok() {
                     story = story.when_at(instant, now, &command);
                 }

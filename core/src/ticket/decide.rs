@@ -6,15 +6,16 @@ use super::{
     command::{Message, Opening, StatusWish, TicketCommand, TimerCommand},
     event::{
         AgentAssigned, AgentUnassigned, CallLogged, CategoryChanged, Closed, Escalated, EscalationStep, FieldChanged,
-        FieldValue, FollowerAdded, FollowerRemoved, MessageReceived, MessageSent, NoteAdded, PriorityChanged,
+        FieldValue, FollowerAdded, FollowerRemoved, MessageReceived, MessageSent, NoteAdded, PickUp, PriorityChanged,
         QueueChanged, Reopened, RequesterChanged, Resolved, ReturnedToQueue, SlaBreached, SlaMetric, SlaReason,
         SlaWarned, StatusCategory, StatusChanged, StatusRef, SubjectChanged, TagAdded, TagRemoved, TeamAssigned,
         TeamUnassigned, TicketEvent, TicketOpened,
     },
+    reference::{Directory, check_references},
     state::Ticket,
 };
 use crate::{
-    desk::{Defined, Desk, FieldType},
+    desk::{Desk, FieldType},
     event::Actor,
     ids::{AgentKey, FieldKey, QueueKey, TrackKey},
     personal::{Body, Personal},
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub actor: &'a Actor,
     /// The desk.
     pub desk: &'a Desk,
+    /// What is no part of the desk: customers, stored texts.
+    pub directory: &'a dyn Directory,
 }
 
 const MAX_SUBJECT: u64 = 500;
@@ -52,52 +55,52 @@ pub fn decide(
     command: &TicketCommand,
     context: &Context<'_>,
 ) -> Result<Vec<TicketEvent>, Rejection> {
+    check_references(command, context)?;
     let Some(ticket) = state else {
         return if let TicketCommand::Open(opening) = command {
             open(opening, context)
         } else {
-            Err(Rejection::NotFound { what: "ticket", key: String::new() })
+            Err(Rejection::not_found("ticket", ""))
         };
     };
+    allowed_in(ticket.status.category, command)?;
     match command {
         TicketCommand::Open(_) => Err(Rejection::Taken { what: "ticket", key: String::new() }),
         TicketCommand::Receive { message, from } => {
-            check_body(&message.body)?;
+            check_body("body", &message.body)?;
             let mut events = vec![received(message, *from)];
-            events.extend(status_after_customer(ticket, context.desk)?);
+            events.extend(status_after_customer(ticket, context)?);
             Ok(events)
         }
         TicketCommand::Send { message, agent } => {
-            check_body(&message.body)?;
-            known_agent(agent.as_ref(), context.desk)?;
-            if ticket.status.category == StatusCategory::Closed {
-                return Err(Rejection::NotAllowedInStatus { status: ticket.status.category, hint: "reopen it first" });
-            }
+            check_body("body", &message.body)?;
+            let pick_up = pick_up_after_act(ticket, agent.as_ref(), context);
             let mut events: Vec<TicketEvent> = vec![
                 MessageSent {
                     message: message.id,
                     channel: message.channel,
                     agent: agent.clone(),
                     body: message.body.clone(),
+                    pick_up,
                 }
                 .into(),
             ];
             if ticket.status.category == StatusCategory::New {
                 // Somebody has looked at it.
-                events.push(change_status(ticket, default_status(StatusCategory::Open, context.desk)?));
+                let open = default_status(StatusCategory::Open, context.desk)?;
+                events.push(status_event(ticket.status.clone(), open, pick_up));
             }
             Ok(events)
         }
         TicketCommand::AddNote { note, agent } => {
-            check_body(&note.body)?;
-            known_agent(agent.as_ref(), context.desk)?;
-            Ok(vec![NoteAdded { message: note.id, agent: agent.clone(), body: note.body.clone() }.into()])
+            check_body("body", &note.body)?;
+            let pick_up = pick_up_after_act(ticket, agent.as_ref(), context);
+            Ok(vec![NoteAdded { message: note.id, agent: agent.clone(), body: note.body.clone(), pick_up }.into()])
         }
         TicketCommand::LogCall(call) => {
             if let Some(summary) = &call.summary {
-                check_body(summary)?;
+                check_body("summary", summary)?;
             }
-            known_agent(call.agent.as_ref(), context.desk)?;
             let mut events: Vec<TicketEvent> = vec![
                 CallLogged {
                     message: call.id,
@@ -106,23 +109,22 @@ pub fn decide(
                     duration_s: call.duration_s,
                     agent: call.agent.clone(),
                     summary: call.summary.clone(),
+                    pick_up: pick_up_after_act(ticket, call.agent.as_ref(), context),
                 }
                 .into(),
             ];
-            events.extend(status_after_customer(ticket, context.desk)?);
+            events.extend(status_after_customer(ticket, context)?);
             Ok(events)
         }
         TicketCommand::AssignAgent(None) => {
             Ok(ticket.agent.iter().map(|from| AgentUnassigned { from: from.clone() }.into()).collect())
         }
-        TicketCommand::AssignAgent(Some(agent)) => assign(ticket, agent, context),
+        TicketCommand::AssignAgent(Some(agent)) => Ok(assign(ticket, agent, context)),
         TicketCommand::AssignTeam(None) => {
             let events: Vec<_> = ticket.team.iter().map(|from| TeamUnassigned { from: from.clone() }.into()).collect();
             Ok(with_policies(ticket, events, SlaReason::TeamChanged, context))
         }
         TicketCommand::AssignTeam(Some(team)) => {
-            choosable("team", team.as_str(), context.desk.teams.get(team))?;
-            not_closed(ticket)?;
             if ticket.team.as_ref() == Some(team) {
                 return Ok(vec![]);
             }
@@ -130,17 +132,15 @@ pub fn decide(
             Ok(with_policies(ticket, vec![event], SlaReason::TeamChanged, context))
         }
         TicketCommand::Transfer(to) => {
-            choosable("queue", to.as_str(), context.desk.queues.get(to))?;
-            not_closed(ticket)?;
             if ticket.queue == *to {
                 return Ok(vec![]);
             }
-            let event = QueueChanged { to: to.clone(), from: ticket.queue.clone() }.into();
+            let pick_up = pick_up_in(ticket, to, ticket.status.category, context);
+            let event = QueueChanged { to: to.clone(), from: ticket.queue.clone(), pick_up }.into();
             Ok(with_policies(ticket, vec![event], SlaReason::QueueChanged, context))
         }
-        TicketCommand::SetStatus(wish) => set_status(ticket, wish, context.desk),
+        TicketCommand::SetStatus(wish) => set_status(ticket, wish, context),
         TicketCommand::SetPriority(to) => {
-            not_closed(ticket)?;
             if ticket.priority == *to {
                 return Ok(vec![]);
             }
@@ -148,10 +148,6 @@ pub fn decide(
             Ok(with_policies(ticket, vec![event], SlaReason::PriorityChanged, context))
         }
         TicketCommand::SetCategory(to) => {
-            if let Some(key) = to {
-                choosable("category", key.as_str(), context.desk.categories.get(key))?;
-            }
-            not_closed(ticket)?;
             if ticket.category == *to {
                 return Ok(vec![]);
             }
@@ -188,7 +184,6 @@ pub fn decide(
             Ok(with_policies(ticket, vec![TagRemoved { tag: tag.clone() }.into()], SlaReason::TagsChanged, context))
         }
         TicketCommand::Follow(agent) => {
-            choosable("agent", agent.as_str(), context.desk.agents.get(agent))?;
             if ticket.followers.contains(agent) {
                 return Ok(vec![]);
             }
@@ -211,9 +206,6 @@ pub fn decide(
         TicketCommand::SetField { field, value } => set_field(ticket, field, value.as_ref(), context.desk),
         TicketCommand::Escalate(wish) => {
             check_text("reason", &wish.reason, MAX_REASON)?;
-            if ticket.status.category.is_done() {
-                return Err(Rejection::NotAllowedInStatus { status: ticket.status.category, hint: "reopen it first" });
-            }
             let level = wish.level.unwrap_or_else(|| ticket.escalation_level.saturating_add(1));
             if level == 0 || level < ticket.escalation_level {
                 let reason = format!("it is at level {} already and can only rise", ticket.escalation_level);
@@ -236,15 +228,9 @@ fn open(opening: &Opening, context: &Context<'_>) -> Result<Vec<TicketEvent>, Re
         return Err(Rejection::Invalid { field: "occurredAt", reason });
     }
     let queue = match &opening.queue {
-        Some(queue) => {
-            choosable("queue", queue.as_str(), desk.queues.get(queue))?;
-            queue.clone()
-        }
+        Some(queue) => queue.clone(),
         None => default_queue(desk)?,
     };
-    if let Some(category) = &opening.category {
-        choosable("category", category.as_str(), desk.categories.get(category))?;
-    }
     let opened = TicketOpened {
         channel: opening.channel,
         subject: opening.subject.clone(),
@@ -293,12 +279,12 @@ fn default_queue(desk: &Desk) -> Result<QueueKey, Rejection> {
         .find(|queue| queue.definition.default)
         .or_else(|| live().next())
         .map(|queue| queue.definition.key.clone())
-        .ok_or(Rejection::NotFound { what: "queue", key: "default".into() })
+        .ok_or_else(|| Rejection::not_found("queue", "default"))
 }
 
 fn default_status(category: StatusCategory, desk: &Desk) -> Result<StatusRef, Rejection> {
     desk.default_status(category)
-        .ok_or_else(|| Rejection::NotFound { what: "status", key: format!("of category {category}") })
+        .ok_or_else(|| Rejection::not_found("status", format!("of category {category}")))
 }
 
 fn received(message: &Message, from: Option<crate::ids::CustomerId>) -> TicketEvent {
@@ -306,19 +292,24 @@ fn received(message: &Message, from: Option<crate::ids::CustomerId>) -> TicketEv
 }
 
 /// Somebody outside spoke: a finished ticket is open again, a waiting one waits no longer. Nothing a customer says is lost
-/// because of a status.
-fn status_after_customer(ticket: &Ticket, desk: &Desk) -> Result<Option<TicketEvent>, Rejection> {
+/// because of a status. It is no act of the assignee's: who has not picked the ticket up is still held to it.
+fn status_after_customer(ticket: &Ticket, context: &Context<'_>) -> Result<Option<TicketEvent>, Rejection> {
     Ok(match ticket.status.category {
         StatusCategory::New | StatusCategory::Open => None,
         StatusCategory::Waiting
         | StatusCategory::Postponed
         | StatusCategory::SolutionProposed
         | StatusCategory::Resolved
-        | StatusCategory::Closed => Some(change_status(ticket, default_status(StatusCategory::Open, desk)?)),
+        | StatusCategory::Closed => {
+            let open = default_status(StatusCategory::Open, context.desk)?;
+            let pick_up = pick_up_in(ticket, &ticket.queue, open.category, context);
+            Some(status_event(ticket.status.clone(), open, pick_up))
+        }
     })
 }
 
-fn set_status(ticket: &Ticket, wish: &StatusWish, desk: &Desk) -> Result<Vec<TicketEvent>, Rejection> {
+fn set_status(ticket: &Ticket, wish: &StatusWish, context: &Context<'_>) -> Result<Vec<TicketEvent>, Rejection> {
+    let desk = context.desk;
     let to = match wish {
         StatusWish::Category(category) => {
             if ticket.status.category == *category {
@@ -326,48 +317,126 @@ fn set_status(ticket: &Ticket, wish: &StatusWish, desk: &Desk) -> Result<Vec<Tic
             }
             default_status(*category, desk)?
         }
-        StatusWish::Key(key) => {
-            choosable("status", key.as_str(), desk.statuses.get(key))?;
-            desk.status(key).ok_or_else(|| Rejection::NotFound { what: "status", key: key.to_string() })?
-        }
+        StatusWish::Key(key) => desk.status(key).ok_or_else(|| Rejection::not_found("status", key.as_str()))?,
     };
-    if ticket.status == to { Ok(vec![]) } else { Ok(vec![change_status(ticket, to)]) }
-}
-
-fn change_status(ticket: &Ticket, to: StatusRef) -> TicketEvent {
-    status_event(ticket.status.clone(), to)
-}
-
-/// The event of a change of status: it depends on what the two statuses mean.
-pub fn status_event(from: StatusRef, to: StatusRef) -> TicketEvent {
-    match (from.category, to.category) {
-        // Another name for the same: nothing was resolved or closed again.
-        (a, b) if a == b => StatusChanged { to, from }.into(),
-        (_, StatusCategory::Resolved) => Resolved { to, from }.into(),
-        (_, StatusCategory::Closed) => Closed { to, from }.into(),
-        (StatusCategory::Resolved | StatusCategory::Closed, _) => Reopened { to, from }.into(),
-        _ => StatusChanged { to, from }.into(),
-    }
-}
-
-fn assign(ticket: &Ticket, agent: &AgentKey, context: &Context<'_>) -> Result<Vec<TicketEvent>, Rejection> {
-    let desk = context.desk;
-    choosable("agent", agent.as_str(), desk.agents.get(agent))?;
-    not_closed(ticket)?;
-    if ticket.agent.as_ref() == Some(agent) {
+    if ticket.status == to {
         return Ok(vec![]);
     }
-    let queue = desk.queues.get(&ticket.queue).map(|queue| &queue.definition);
+    let pick_up = if acts_as_assignee(ticket, None, context) {
+        None
+    } else {
+        pick_up_in(ticket, &ticket.queue, to.category, context)
+    };
+    Ok(vec![status_event(ticket.status.clone(), to, pick_up)])
+}
+
+/// The event of a change of status: it depends on what the two statuses mean. `pick_up` is what the assignee is held to
+/// after it; a finished ticket holds nobody to anything.
+pub fn status_event(from: StatusRef, to: StatusRef, pick_up: Option<PickUp>) -> TicketEvent {
+    match (from.category, to.category) {
+        // Another name for the same: nothing was resolved or closed again.
+        (a, b) if a == b => StatusChanged { to, from, pick_up }.into(),
+        (_, StatusCategory::Resolved) => Resolved { to, from }.into(),
+        (_, StatusCategory::Closed) => Closed { to, from }.into(),
+        (StatusCategory::Resolved | StatusCategory::Closed, _) => Reopened { to, from, pick_up }.into(),
+        _ => StatusChanged { to, from, pick_up }.into(),
+    }
+}
+
+/// True when the assignee acts: by the token, or named as the author of what is put on record.
+fn acts_as_assignee(ticket: &Ticket, author: Option<&AgentKey>, context: &Context<'_>) -> bool {
+    let Some(assignee) = &ticket.agent else { return false };
+    author == Some(assignee) || matches!(context.actor, Actor::Agent(own) if own == assignee)
+}
+
+/// What the assignee is held to after somebody wrote, noted or spoke: an act of the assignee's is the pick-up, anybody
+/// else's leaves things as they are.
+fn pick_up_after_act(ticket: &Ticket, author: Option<&AgentKey>, context: &Context<'_>) -> Option<PickUp> {
+    if acts_as_assignee(ticket, author, context) || ticket.agent.is_none() || ticket.picked_up {
+        return None;
+    }
+    ticket.pick_up.or(Some(PickUp::Later))
+}
+
+/// What an assignee who has not picked the ticket up is held to in a queue and a status: the time that runs already; a new
+/// one when the queue is another, or when it becomes the desk's turn; none yet while it is somebody else's.
+fn pick_up_in(
+    ticket: &Ticket,
+    queue: &QueueKey,
+    category: StatusCategory,
+    context: &Context<'_>,
+) -> Option<PickUp> {
+    if ticket.agent.is_none() || ticket.picked_up {
+        return None;
+    }
+    match ticket.pick_up {
+        Some(PickUp::By(at)) if ticket.queue == *queue && category.is_desks_turn() => Some(PickUp::By(at)),
+        Some(_) | None => pick_up_from_now(queue, category, context).or(Some(PickUp::Later)),
+    }
+}
+
+/// What somebody who is given a ticket now is held to.
+fn pick_up_from_now(queue: &QueueKey, category: StatusCategory, context: &Context<'_>) -> Option<PickUp> {
+    let desk = context.desk;
+    let queue = &desk.queues.get(queue)?.definition;
+    let span = queue.return_after?;
+    if category.is_done() {
+        return None;
+    }
+    if !category.is_desks_turn() {
+        return Some(PickUp::Later);
+    }
+    match &queue.return_calendar {
+        None => Some(PickUp::By(context.at.plus_millis(span.millis()))),
+        Some(calendar) => desk.open_hours_at(calendar, context.at)?.due(context.at, span).map(PickUp::By),
+    }
+}
+
+/// Which commands pass on a ticket of this status. A closed ticket takes what adds to its record (messages, calls, notes)
+/// or describes it (subject, requester, tags, fields, followers), and a status that opens it again; what steers work
+/// (answers, assignment, queue, priority, category) needs it open. Escalating needs one that is not finished.
+fn allowed_in(status: StatusCategory, command: &TicketCommand) -> Result<(), Rejection> {
+    let passes = match command {
+        TicketCommand::Receive { .. }
+        | TicketCommand::AddNote { .. }
+        | TicketCommand::LogCall(_)
+        | TicketCommand::SetStatus(_)
+        | TicketCommand::SetSubject(_)
+        | TicketCommand::SetRequester(_)
+        | TicketCommand::AddTag(_)
+        | TicketCommand::RemoveTag(_)
+        | TicketCommand::SetField { .. }
+        | TicketCommand::Follow(_)
+        | TicketCommand::Unfollow(_)
+        // Judged by their own rules: of what is finished they make nothing.
+        | TicketCommand::Open(_)
+        | TicketCommand::ReapplyPolicies
+        | TicketCommand::Timer(_) => true,
+        TicketCommand::Send { .. }
+        | TicketCommand::AssignAgent(_)
+        | TicketCommand::AssignTeam(_)
+        | TicketCommand::Transfer(_)
+        | TicketCommand::SetPriority(_)
+        | TicketCommand::SetCategory(_) => status != StatusCategory::Closed,
+        TicketCommand::Escalate(_) => !status.is_done(),
+    };
+    if passes { Ok(()) } else { Err(Rejection::NotAllowedInStatus { status, hint: "reopen it first" }) }
+}
+
+fn assign(ticket: &Ticket, agent: &AgentKey, context: &Context<'_>) -> Vec<TicketEvent> {
+    if ticket.agent.as_ref() == Some(agent) {
+        return vec![];
+    }
     // Who takes a ticket has picked it up.
     let taken = matches!(context.actor, Actor::Agent(own) if own == agent);
-    let pick_up_by = queue.filter(|_| !taken).and_then(|queue| {
-        let span = queue.return_after?;
-        match &queue.return_calendar {
-            None => Some(context.at.plus_millis(span.millis())),
-            Some(calendar) => desk.open_hours_at(calendar, context.at)?.due(context.at, span),
-        }
-    });
-    Ok(vec![AgentAssigned { agent: agent.clone(), from: ticket.agent.clone(), pick_up_by }.into()])
+    let pick_up = if taken { None } else { pick_up_from_now(&ticket.queue, ticket.status.category, context) };
+    let (pick_up_by, pick_up_later) = match pick_up {
+        Some(PickUp::By(at)) => (Some(at), false),
+        Some(PickUp::Later) => (None, true),
+        None => (None, false),
+    };
+    let assigned = AgentAssigned { agent: agent.clone(), from: ticket.agent.clone(), pick_up_by, pick_up_later, taken };
+    vec![assigned.into()]
 }
 
 fn set_field(
@@ -376,7 +445,8 @@ fn set_field(
     value: Option<&FieldValue>,
     desk: &Desk,
 ) -> Result<Vec<TicketEvent>, Rejection> {
-    let definition = choosable("field", field.as_str(), desk.fields.get(field))?;
+    let definition = desk.fields.get(field).map(|field| &field.definition);
+    let definition = definition.ok_or_else(|| Rejection::not_found("field", field.as_str()))?;
     if let Some(value) = value {
         check_field(definition.field_type, &definition.options, value)?;
     }
@@ -418,36 +488,14 @@ fn check_tag(tag: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn check_body(body: &Body) -> Result<(), Rejection> {
+fn check_body(field: &'static str, body: &Body) -> Result<(), Rejection> {
     match body {
-        Body::Inline(text) => check_text("body", text.reveal(), Body::MAX_INLINE as u64),
+        Body::Inline(text) => check_text(field, text.reveal(), Body::MAX_INLINE as u64),
         Body::Stored { bytes, .. } if *bytes > Body::MAX as u64 => {
-            Err(Rejection::TooLong { field: "body", limit: Body::MAX as u64, actual: *bytes })
+            Err(Rejection::TooLong { field, limit: Body::MAX as u64, actual: *bytes })
         }
         Body::Stored { .. } => Ok(()),
     }
-}
-
-fn known_agent(agent: Option<&AgentKey>, desk: &Desk) -> Result<(), Rejection> {
-    match agent {
-        Some(agent) => choosable("agent", agent.as_str(), desk.agents.get(agent)).map(drop),
-        None => Ok(()),
-    }
-}
-
-fn choosable<'a, T>(what: &'static str, key: &str, part: Option<&'a Defined<T>>) -> Result<&'a T, Rejection> {
-    match part {
-        None => Err(Rejection::NotFound { what, key: key.to_owned() }),
-        Some(part) if part.retired => Err(Rejection::Retired { what, key: key.to_owned() }),
-        Some(part) => Ok(&part.definition),
-    }
-}
-
-fn not_closed(ticket: &Ticket) -> Result<(), Rejection> {
-    if ticket.status.category == StatusCategory::Closed {
-        return Err(Rejection::NotAllowedInStatus { status: StatusCategory::Closed, hint: "reopen it first" });
-    }
-    Ok(())
 }
 
 /// What a timer finds when it looks again: nothing, when the thing is not due any more or was done already.
@@ -455,7 +503,7 @@ fn due(ticket: &Ticket, timer: &TimerCommand, context: &Context<'_>) -> Vec<Tick
     let now = context.now;
     if let TimerCommand::ReturnToQueue { due_at } = timer {
         return match &ticket.agent {
-            Some(agent) if ticket.pick_up_by == Some(*due_at) && *due_at <= now => vec![
+            Some(agent) if ticket.pick_up == Some(PickUp::By(*due_at)) && *due_at <= now => vec![
                 ReturnedToQueue { queue: ticket.queue.clone(), from: agent.clone(), due_at: *due_at, detected_at: now }
                     .into(),
             ],

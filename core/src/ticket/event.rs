@@ -17,6 +17,10 @@ use crate::{
     time::Timestamp,
 };
 
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 /// The way by which customers and agents speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,6 +127,11 @@ impl StatusCategory {
     /// True for resolved and closed.
     pub const fn is_done(self) -> bool {
         matches!(self, Self::Resolved | Self::Closed)
+    }
+
+    /// True while it is the desk that has to act: neither the customer or somebody else is waited for, nor is it finished.
+    pub const fn is_desks_turn(self) -> bool {
+        matches!(self, Self::New | Self::Open)
     }
 }
 
@@ -246,6 +255,27 @@ impl SlaMetric {
             Self::PickUp => "pick_up",
             Self::TeamHandling => "team_handling",
             Self::Resolution => "resolution",
+        }
+    }
+}
+
+/// What an assignee who has not acted on a ticket yet is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PickUp {
+    /// To act before this instant, or the ticket returns to its queue.
+    By(Timestamp),
+    /// To nothing yet: it is somebody else's turn, or the queue sets no time. The time starts when it is the desk's turn in
+    /// a queue that sets one.
+    Later,
+}
+
+impl PickUp {
+    /// The instant, when there is one.
+    pub const fn by(self) -> Option<Timestamp> {
+        match self {
+            Self::By(at) => Some(at),
+            Self::Later => None,
         }
     }
 }
@@ -401,6 +431,9 @@ event_family! {
             agent: Option<AgentKey>,
             /// The text.
             body: Body,
+            /// What the assignee is still held to after it; none when it was the assignee's act, or nobody is held to anything.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pick_up: Option<PickUp>,
         }
         /// An agent noted something that customers never see.
         NoteAdded = 1 {
@@ -410,6 +443,9 @@ event_family! {
             agent: Option<AgentKey>,
             /// The text.
             body: Body,
+            /// What the assignee is still held to after it; none when it was the assignee's act, or nobody is held to anything.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pick_up: Option<PickUp>,
         }
         /// A customer called.
         CallLogged = 1 {
@@ -425,6 +461,9 @@ event_family! {
             agent: Option<AgentKey>,
             /// What was said, in short.
             summary: Option<Body>,
+            /// What the assignee is still held to after it; none when it was the assignee's act, or nobody is held to anything.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pick_up: Option<PickUp>,
         }
         /// An agent took the ticket or was given it.
         AgentAssigned = 1 {
@@ -434,6 +473,12 @@ event_family! {
             from: Option<AgentKey>,
             /// When the ticket returns to its queue unless the assignee has acted on it.
             pick_up_by: Option<Timestamp>,
+            /// The time to act on it starts later: it is somebody else's turn now.
+            #[serde(default, skip_serializing_if = "is_false")]
+            pick_up_later: bool,
+            /// The agent took it, which is a pick-up by itself.
+            #[serde(default, skip_serializing_if = "is_false")]
+            taken: bool,
         }
         /// Nobody has the ticket any more.
         AgentUnassigned = 1 {
@@ -458,6 +503,9 @@ event_family! {
             to: QueueKey,
             /// The one before.
             from: QueueKey,
+            /// What the assignee is still held to after it; none when it was the assignee's act, or nobody is held to anything.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pick_up: Option<PickUp>,
         }
         /// It was not picked up in time and lost its assignee.
         ReturnedToQueue = 1 {
@@ -476,6 +524,9 @@ event_family! {
             to: StatusRef,
             /// The status before.
             from: StatusRef,
+            /// What the assignee is still held to after it; none when it was the assignee's act, or nobody is held to anything.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pick_up: Option<PickUp>,
         }
         /// It was solved.
         Resolved = 1 {
@@ -497,6 +548,9 @@ event_family! {
             to: StatusRef,
             /// The status before.
             from: StatusRef,
+            /// What the assignee is still held to after it; none when it was the assignee's act, or nobody is held to anything.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pick_up: Option<PickUp>,
         }
         /// The priority changed.
         PriorityChanged = 1 {
@@ -619,7 +673,53 @@ event_family! {
     }
 }
 
+impl AgentAssigned {
+    /// What the assignee is held to.
+    pub const fn pick_up(&self) -> Option<PickUp> {
+        match self.pick_up_by {
+            Some(at) => Some(PickUp::By(at)),
+            None if self.pick_up_later => Some(PickUp::Later),
+            None => None,
+        }
+    }
+}
+
 impl TicketEvent {
+    /// True for events that customers may see on their own tickets: what is said to them and by them, and how the ticket
+    /// stands. What the desk does among itself is internal.
+    pub const fn is_public(&self) -> bool {
+        match self {
+            Self::TicketOpened(_)
+            | Self::MessageReceived(_)
+            | Self::MessageSent(_)
+            | Self::CallLogged(_)
+            | Self::StatusChanged(_)
+            | Self::Resolved(_)
+            | Self::Closed(_)
+            | Self::Reopened(_)
+            | Self::SubjectChanged(_) => true,
+            Self::NoteAdded(_)
+            | Self::AgentAssigned(_)
+            | Self::AgentUnassigned(_)
+            | Self::TeamAssigned(_)
+            | Self::TeamUnassigned(_)
+            | Self::QueueChanged(_)
+            | Self::ReturnedToQueue(_)
+            | Self::PriorityChanged(_)
+            | Self::CategoryChanged(_)
+            | Self::RequesterChanged(_)
+            | Self::TagAdded(_)
+            | Self::TagRemoved(_)
+            | Self::FieldChanged(_)
+            | Self::FollowerAdded(_)
+            | Self::FollowerRemoved(_)
+            | Self::Escalated(_)
+            | Self::SlaApplied(_)
+            | Self::SlaWarned(_)
+            | Self::SlaBreached(_) => false,
+        }
+    }
+
     /// The text that the event carries or names, when it does.
     pub const fn body(&self) -> Option<&Body> {
         match self {

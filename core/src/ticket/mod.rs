@@ -3,6 +3,7 @@
 mod command;
 mod decide;
 mod event;
+mod reference;
 mod state;
 
 pub use command::{Escalate, LogCall, Message, Note, Opening, StatusWish, TicketCommand, TimerCommand};
@@ -10,10 +11,11 @@ pub use decide::{Context, decide, status_event};
 pub use event::{
     AgentAssigned, AgentUnassigned, CallLogged, CallOutcome, CategoryChanged, Channel, Closed, Escalated,
     EscalationStep, ExternalReference, FieldChanged, FieldValue, FollowerAdded, FollowerRemoved, MessageReceived,
-    MessageSent, NoteAdded, Priority, PriorityChanged, QueueChanged, Reopened, RequesterChanged, Resolved,
+    MessageSent, NoteAdded, PickUp, Priority, PriorityChanged, QueueChanged, Reopened, RequesterChanged, Resolved,
     ReturnedToQueue, SlaApplied, SlaBreached, SlaMetric, SlaReason, SlaWarned, StatusCategory, StatusChanged,
     StatusRef, SubjectChanged, TagAdded, TagRemoved, TeamAssigned, TeamUnassigned, TicketEvent, TicketOpened,
 };
+pub use reference::{Directory, Everything, Reference, Standing, check_references};
 pub use state::Ticket;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::event::{Channel, ExternalReference, FieldValue, Priority, StatusRef, TicketEvent};
+use super::event::{Channel, ExternalReference, FieldValue, PickUp, Priority, StatusRef, TicketEvent};
 use crate::{
     desk::Desk,
     ids::{AgentKey, CategoryKey, CustomerId, FieldKey, QueueKey, TeamKey},
@@ -44,8 +44,10 @@ pub struct Ticket {
     pub escalation_level: u8,
     /// When it was opened.
     pub opened_at: Timestamp,
-    /// When it returns to its queue unless the assignee acts.
-    pub pick_up_by: Option<Timestamp>,
+    /// What the assignee is held to until the first act.
+    pub pick_up: Option<PickUp>,
+    /// The assignee has acted on it, or took it.
+    pub picked_up: bool,
     /// Its SLA clocks.
     pub clocks: Clocks,
 }
@@ -73,7 +75,8 @@ impl Ticket {
                 external: e.external.clone(),
                 escalation_level: 0,
                 opened_at: occurred_at,
-                pick_up_by: None,
+                pick_up: None,
+                picked_up: false,
                 clocks: Clocks::default(),
             },
             (None, _) => return None,
@@ -103,30 +106,33 @@ impl Ticket {
             | TicketEvent::SlaApplied(_)
             | TicketEvent::SlaWarned(_)
             | TicketEvent::SlaBreached(_) => {}
-            TicketEvent::MessageSent(_) | TicketEvent::NoteAdded(_) => self.pick_up_by = None,
+            TicketEvent::MessageSent(e) => self.held_to(e.pick_up),
+            TicketEvent::NoteAdded(e) => self.held_to(e.pick_up),
             TicketEvent::CallLogged(e) => {
                 if e.agent.is_some() {
-                    self.pick_up_by = None;
+                    self.held_to(e.pick_up);
                 }
             }
             TicketEvent::AgentAssigned(e) => {
                 self.agent = Some(e.agent.clone());
-                self.pick_up_by = e.pick_up_by;
+                self.pick_up = e.pick_up();
+                self.picked_up = e.taken;
             }
             TicketEvent::AgentUnassigned(_) | TicketEvent::ReturnedToQueue(_) => {
                 self.agent = None;
-                self.pick_up_by = None;
+                self.pick_up = None;
+                self.picked_up = false;
             }
             TicketEvent::TeamAssigned(e) => self.team = Some(e.team.clone()),
             TicketEvent::TeamUnassigned(_) => self.team = None,
             TicketEvent::QueueChanged(e) => {
                 self.queue = e.to.clone();
-                self.pick_up_by = None;
+                self.pick_up = e.pick_up;
             }
-            TicketEvent::StatusChanged(e) => self.enter(&e.to),
-            TicketEvent::Resolved(e) => self.enter(&e.to),
-            TicketEvent::Closed(e) => self.enter(&e.to),
-            TicketEvent::Reopened(e) => self.enter(&e.to),
+            TicketEvent::StatusChanged(e) => self.enter(&e.to, e.pick_up),
+            TicketEvent::Resolved(e) => self.enter(&e.to, None),
+            TicketEvent::Closed(e) => self.enter(&e.to, None),
+            TicketEvent::Reopened(e) => self.enter(&e.to, e.pick_up),
             TicketEvent::PriorityChanged(e) => self.priority = e.to,
             TicketEvent::CategoryChanged(e) => self.category.clone_from(&e.to),
             TicketEvent::SubjectChanged(e) => self.subject = e.to.clone(),
@@ -143,9 +149,14 @@ impl Ticket {
         }
     }
 
-    /// A new status is somebody's act: the ticket was picked up.
-    fn enter(&mut self, status: &StatusRef) {
+    fn enter(&mut self, status: &StatusRef, pick_up: Option<PickUp>) {
         self.status = status.clone();
-        self.pick_up_by = None;
+        self.held_to(pick_up);
+    }
+
+    /// Whoever is held to nothing after an act on the ticket has picked it up.
+    const fn held_to(&mut self, pick_up: Option<PickUp>) {
+        self.picked_up = self.picked_up || self.agent.is_some() && pick_up.is_none();
+        self.pick_up = pick_up;
     }
 }

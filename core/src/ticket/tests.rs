@@ -80,7 +80,7 @@ impl Story {
 
     #[track_caller]
     fn when_by(mut self, actor: &Actor, minute: i64, command: TicketCommand) -> Self {
-        let context = Context { at: at(minute), now: at(minute), actor, desk: &self.desk };
+        let context = Context { at: at(minute), now: at(minute), actor, desk: &self.desk, directory: &Everything };
         self.answer = decide(self.ticket.as_ref(), &command, &context);
         if let Ok(events) = &self.answer {
             for event in events {
@@ -286,7 +286,7 @@ fn escalation_only_rises() {
 fn a_ticket_that_is_not_picked_up_returns_to_its_queue() {
     let give_back = || TicketCommand::Timer(TimerCommand::ReturnToQueue { due_at: at(21) });
     let assigned = || given_a_ticket().when_by(&Actor::System, 1, assign("bob"));
-    assigned().then_it_is(|ticket| ticket.pick_up_by == Some(at(21)));
+    assigned().then_it_is(|ticket| ticket.pick_up == Some(PickUp::By(at(21))));
     assigned().when(20, give_back()).then_nothing_happens();
     let story = assigned().when(25, give_back()).then_it_is(|ticket| ticket.agent.is_none());
     let Ok([TicketEvent::ReturnedToQueue(event)]) = story.answer.as_deref() else { panic!("{:?}", story.answer) };
@@ -296,7 +296,7 @@ fn a_ticket_that_is_not_picked_up_returns_to_its_queue() {
     let note = TicketCommand::AddNote { note, agent: Some(agent("bob")) };
     assigned().when(10, note).when(25, give_back()).then_nothing_happens();
     // Who takes a ticket has picked it up.
-    given_a_ticket().when_by(&Actor::Agent(agent("bob")), 1, assign("bob")).then_it_is(|t| t.pick_up_by.is_none());
+    given_a_ticket().when_by(&Actor::Agent(agent("bob")), 1, assign("bob")).then_it_is(|t| t.pick_up.is_none());
 }
 
 #[test]
@@ -396,7 +396,7 @@ mod random {
         fn any_history_folds_and_deciding_twice_gives_the_same(commands in prop::collection::vec((0..5_000_i64, any_command()), 0..40)) {
             let mut story = given_a_ticket();
             for (minute, command) in commands {
-                let context = Context { at: at(minute), now: at(minute), actor: &Actor::System, desk: &story.desk };
+                let context = Context { at: at(minute), now: at(minute), actor: &Actor::System, desk: &story.desk, directory: &Everything };
                 let once = decide(story.ticket.as_ref(), &command, &context);
                 prop_assert_eq!(&once, &decide(story.ticket.as_ref(), &command, &context));
                 story = story.when_by(&Actor::System, minute, command);

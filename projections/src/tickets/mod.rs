@@ -5,11 +5,11 @@ mod page;
 use std::sync::Arc;
 
 use docket_core::{
-    desk::Desk,
+    desk::{Desk, LeavingKind},
     ids::{AgentKey, CategoryKey, CustomerId, Position, QueueKey, StatusKey, TeamKey, TicketId},
     personal::Personal,
     sla::Clocks,
-    ticket::{CallOutcome, Channel, ExternalReference, Priority, StatusCategory, StatusRef, TicketEvent},
+    ticket::{CallOutcome, Channel, ExternalReference, PickUp, Priority, StatusCategory, StatusRef, TicketEvent},
     time::Timestamp,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -60,6 +60,10 @@ pub struct TicketRow {
     pub opened_at: Timestamp,
     /// When something last happened to it.
     pub updated_at: Timestamp,
+    /// Position of the latest commit that customers may see something of.
+    pub public_version: Position,
+    /// When that happened.
+    pub public_at: Timestamp,
     /// When it was first answered.
     pub first_response_at: Option<Timestamp>,
     /// When it was first resolved.
@@ -267,6 +271,10 @@ impl TicketsView {
         row.take(event, at, &names);
         row.version = position;
         row.updated_at = row.updated_at.max(at);
+        if desk.shows_customers(event) {
+            row.public_version = position;
+            row.public_at = row.public_at.max(at);
+        }
         if Clocks::concerned_by(event) {
             Arc::make_mut(&mut row.clocks).evolve(event, at, desk);
             row.due_at = row.clocks.next_due();
@@ -302,6 +310,8 @@ impl TicketsView {
             escalation_level: 0,
             opened_at: at,
             updated_at: at,
+            public_version: position,
+            public_at: at,
             first_response_at: None,
             first_resolved_at: None,
             resolved_at: None,
@@ -375,6 +385,27 @@ impl TicketsView {
         } else if let TicketEvent::TagRemoved(_) = event {
             self.by_tag.moved(number, tag, None);
         }
+    }
+
+    /// The unfinished tickets that name a part of the desk.
+    pub(crate) fn unfinished_of(&self, kind: LeavingKind, key: &str) -> TicketSet {
+        fn set<'a, K: std::str::FromStr + Ord + Clone>(
+            names: &Names<K>,
+            index: &'a SetIndex,
+            key: &str,
+        ) -> Option<&'a TicketSet> {
+            index.get(names.find(&key.parse().ok()?)?)
+        }
+        let named = match kind {
+            LeavingKind::Queue => set(&self.queues, &self.by_queue, key),
+            LeavingKind::Agent => set(&self.agents, &self.by_agent, key),
+            LeavingKind::Team => set(&self.teams, &self.by_team, key),
+            LeavingKind::Category => set(&self.categories, &self.by_category, key),
+            LeavingKind::Status => set(&self.statuses, &self.by_status, key),
+        };
+        let open = StatusCategory::ALL.into_iter().filter(|category| !category.is_done());
+        let unfinished = self.by_status_category.union_of(open.map(|category| category as u32));
+        named.map_or_else(TicketSet::default, |named| named.intersection(&unfinished))
     }
 
     /// Tickets that are neither resolved nor closed, in the order of their numbers.
@@ -484,14 +515,14 @@ impl TicketRow {
             | TicketEvent::SlaApplied(_)
             | TicketEvent::SlaWarned(_)
             | TicketEvent::SlaBreached(_) => {}
-            TicketEvent::MessageSent(_) => {
-                self.pick_up_by = None;
+            TicketEvent::MessageSent(e) => {
+                self.pick_up_by = e.pick_up.and_then(PickUp::by);
                 self.first_response_at.get_or_insert(at);
             }
-            TicketEvent::NoteAdded(_) => self.pick_up_by = None,
+            TicketEvent::NoteAdded(e) => self.pick_up_by = e.pick_up.and_then(PickUp::by),
             TicketEvent::CallLogged(e) => {
                 if e.agent.is_some() {
-                    self.pick_up_by = None;
+                    self.pick_up_by = e.pick_up.and_then(PickUp::by);
                 }
                 // As the SLA clocks see it: nobody was answered by a call that was missed.
                 if e.agent.is_some() && e.outcome == CallOutcome::Answered {
@@ -508,24 +539,24 @@ impl TicketRow {
             }
             TicketEvent::TeamAssigned(_) => self.team = names.team,
             TicketEvent::TeamUnassigned(_) => self.team = None,
-            TicketEvent::QueueChanged(_) => {
+            TicketEvent::QueueChanged(e) => {
                 self.queue = names.queue;
-                self.pick_up_by = None;
+                self.pick_up_by = e.pick_up.and_then(PickUp::by);
             }
-            TicketEvent::StatusChanged(e) => self.enter(&e.to, at, names),
+            TicketEvent::StatusChanged(e) => self.enter(&e.to, e.pick_up, at, names),
             TicketEvent::Resolved(e) => {
-                self.enter(&e.to, at, names);
+                self.enter(&e.to, None, at, names);
                 self.first_resolved_at.get_or_insert(at);
                 self.resolved_at = Some(at);
                 self.closed_at = None;
                 self.waited_until_resolved_ms = self.waited_ms;
             }
             TicketEvent::Closed(e) => {
-                self.enter(&e.to, at, names);
+                self.enter(&e.to, None, at, names);
                 self.closed_at = Some(at);
             }
             TicketEvent::Reopened(e) => {
-                self.enter(&e.to, at, names);
+                self.enter(&e.to, e.pick_up, at, names);
                 self.closed_at = None;
                 self.reopenings += 1;
             }
@@ -545,10 +576,10 @@ impl TicketRow {
         }
     }
 
-    fn enter(&mut self, status: &StatusRef, at: Timestamp, names: &Numbered) {
+    fn enter(&mut self, status: &StatusRef, pick_up: Option<PickUp>, at: Timestamp, names: &Numbered) {
         self.status = names.status;
         self.status_category = status.category;
-        self.pick_up_by = None;
+        self.pick_up_by = pick_up.and_then(PickUp::by);
         let waits = status.category == StatusCategory::Waiting;
         match self.waiting_since {
             Some(since) if !waits => {

@@ -44,6 +44,13 @@ pub struct TicketFilter {
     pub opened_before: Option<Timestamp>,
 }
 
+impl TicketFilter {
+    /// True when answering it looks at tickets one by one instead of at sets of them.
+    pub const fn walks_rows(&self) -> bool {
+        self.due_before.is_some() || self.opened_from.is_some() || self.opened_before.is_some()
+    }
+}
+
 /// By what tickets are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Order {
@@ -56,6 +63,8 @@ pub enum Order {
     DueAt,
     /// When something last happened to them, as the log has it.
     Activity,
+    /// When something last happened to them that customers may see. Without an index: it is for few tickets at a time.
+    PublicActivity,
 }
 
 /// Which end comes first.
@@ -102,6 +111,7 @@ impl FromStr for Cursor {
             "1" => Order::Priority,
             "2" => Order::DueAt,
             "3" => Order::Activity,
+            "4" => Order::PublicActivity,
             _ => return Err(InvalidCursor),
         };
         let key = part()?.parse().map_err(|_| InvalidCursor)?;
@@ -264,7 +274,7 @@ impl TicketsView {
             Some(after) if descending => self.rank(order, *place) < self.rank(order, after),
             Some(after) => self.rank(order, *place) > self.rank(order, after),
         };
-        if set.len() <= SMALL {
+        if set.len() <= SMALL || order == Order::PublicActivity {
             let mut places: Vec<(i64, u32)> = set
                 .iter()
                 .filter_map(|number| Some((self.key(order, self.by_number(number)?), number)))
@@ -288,7 +298,7 @@ impl TicketsView {
         after: Option<(i64, u32)>,
     ) -> Box<dyn Iterator<Item = (i64, u32)> + 'a> {
         match order {
-            Order::Number => Box::new(set.iter().map(|number| (i64::from(number), number))),
+            Order::Number | Order::PublicActivity => Box::new(set.iter().map(|number| (i64::from(number), number))),
             Order::Priority => {
                 let mut levels = Priority::ALL.to_vec();
                 if descending {
@@ -357,6 +367,7 @@ impl TicketsView {
             Order::Priority => row.priority as i64,
             Order::DueAt => row.due_at.map_or(NEVER, Timestamp::millis),
             Order::Activity => row.version.get().cast_signed(),
+            Order::PublicActivity => row.public_version.get().cast_signed(),
         }
     }
 
@@ -365,7 +376,7 @@ impl TicketsView {
         let number = i64::from(number);
         match order {
             Order::Priority => (key, -number),
-            Order::Number | Order::DueAt | Order::Activity => (key, number),
+            Order::Number | Order::DueAt | Order::Activity | Order::PublicActivity => (key, number),
         }
     }
 }

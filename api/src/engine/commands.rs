@@ -1,0 +1,337 @@
+//! Working on tickets: all commands of a request in one commit, or none.
+
+use std::sync::{Arc, PoisonError};
+
+use docket_core::{
+    event::{Commit, DatedEvent, Event},
+    ids::{CommitId, CorrelationId, CustomerId, Position, StreamId, TicketId},
+    rejection::Rejection,
+    ticket::{Context, Directory, Opening, Standing, Ticket, TicketCommand, decide},
+    time::Timestamp,
+};
+use docket_projections::Views;
+use docket_store::{Append, AppendError, ContentStore, Expected};
+use ulid::Ulid;
+
+use super::{
+    Acting, Action, CACHED_TICKETS, Engine, EngineError, IdempotencyKey, Loaded, Principal, RETRY_FOR, Request,
+    Resource, Stored, VIEW_WAIT, can,
+    keys::{answer_of, commit_at, commit_id},
+};
+
+/// A command was carried out.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// The ticket.
+    pub ticket: TicketId,
+    /// Position of the commit, or of the ticket's latest one when nothing was to be done.
+    pub position: Position,
+    /// Views that show it.
+    pub views: Arc<Views>,
+}
+
+/// What decisions look up besides the desk.
+#[derive(Debug)]
+struct Present<'a> {
+    views: &'a Views,
+    content: &'a ContentStore,
+}
+
+impl Directory for Present<'_> {
+    fn customer(&self, id: CustomerId) -> Standing {
+        if self.views.people().customer(&id).is_some() { Standing::Present } else { Standing::Missing }
+    }
+
+    fn content(&self, sha256: &str) -> Standing {
+        if self.content.contains(sha256) { Standing::Present } else { Standing::Missing }
+    }
+}
+
+impl Engine {
+    /// Opens a ticket; `commands` follow in the same commit.
+    ///
+    /// # Errors
+    /// When it is refused or cannot be stored.
+    pub async fn open(
+        &self,
+        principal: &Principal,
+        opening: TicketCommand,
+        commands: Vec<TicketCommand>,
+        request: Request,
+    ) -> Result<Done, EngineError> {
+        let TicketCommand::Open(Opening { requester, .. }) = opening else {
+            return Err(EngineError::Internal("a ticket starts with its opening".into()));
+        };
+        if !can(principal, Action::Ask, Resource::Ticket { requester }) {
+            return Err(EngineError::Forbidden);
+        }
+        let all = std::iter::once(opening).chain(commands).collect();
+        // A repeated request finds the ticket of the first one through its commit.
+        self.execute(&principal.into(), TicketId::new(Ulid::generate()), all, request, None).await
+    }
+
+    /// Works on a ticket: all commands in one commit, or none.
+    ///
+    /// # Errors
+    /// When one is refused, or it cannot be stored.
+    pub async fn work(
+        &self,
+        principal: &Principal,
+        id: TicketId,
+        commands: Vec<TicketCommand>,
+        request: Request,
+    ) -> Result<Done, EngineError> {
+        let views = self.views();
+        let not_found = || EngineError::from(Rejection::not_found("ticket", id.to_string()));
+        let row = views.tickets().by_id(&id).ok_or_else(not_found)?;
+        let resource = Resource::Ticket { requester: row.requester };
+        if !can(principal, Action::Read, resource) {
+            // Not yours and not there are the same to you.
+            return Err(not_found());
+        }
+        for command in &commands {
+            let asks = matches!(command, TicketCommand::Receive { .. });
+            let action = if asks { Action::Ask } else { Action::Work };
+            if !can(principal, action, resource) {
+                return Err(EngineError::Forbidden);
+            }
+        }
+        self.execute(&principal.into(), id, commands, request, None).await
+    }
+
+    /// Load, decide, append; again after a conflict when every command means the same whatever else happened. `commit` is the
+    /// id of a further commit of a keyed request; otherwise the key says it.
+    pub(super) async fn execute(
+        &self,
+        acting: &Acting,
+        ticket: TicketId,
+        commands: Vec<TicketCommand>,
+        request: Request,
+        commit: Option<CommitId>,
+    ) -> Result<Done, EngineError> {
+        let (stream, key) = (StreamId::Ticket(ticket), request.idempotency_key.as_ref());
+        if commit.is_none()
+            && let Some(earlier) = self.first_answer(acting, key).await?
+        {
+            return self.done(Stored::earlier(earlier)).await;
+        }
+        let id = commit.unwrap_or_else(|| commit_id(acting, key));
+        let commutes = request.expected.is_none() && commands.iter().all(TicketCommand::commutes);
+        let give_up_at = tokio::time::Instant::now() + RETRY_FOR;
+        let mut at_least = Position::START;
+        loop {
+            let (views, loaded) = self.load(ticket, at_least).await?;
+            if let Some(expected) = request.expected
+                && expected != loaded.version
+            {
+                return Err(EngineError::Conflict { stream, actual: loaded.version });
+            }
+            let now = self.now();
+            let at = request.occurred_at.unwrap_or(now);
+            let (state, events) = self.decided(acting, &commands, &views, &loaded, at, now)?;
+            if events.is_empty() {
+                let stored = self.keep_answer(acting, key.filter(|_| commit.is_none()), stream, loaded.version).await?;
+                return self.done(stored).await;
+            }
+            let correlation = CorrelationId::new(Ulid::generate());
+            let append = Append {
+                id,
+                stream,
+                expected: if loaded.version.is_start() { Expected::NoStream } else { Expected::At(loaded.version) },
+                events,
+                recorded_at: now,
+                actor: acting.actor.clone(),
+                cause: request.cause.clone(),
+                correlation,
+                token: acting.token,
+                request: key.map(IdempotencyKey::fingerprint),
+            };
+            match self.log.append(append).await {
+                Ok(position) => {
+                    let stored = self.settled(key, stream, position, correlation).await?;
+                    if stored.earlier.is_none() {
+                        self.remember(ticket, Loaded { version: position, ticket: state.map(Arc::new) });
+                    }
+                    return self.done(stored).await;
+                }
+                // What is kept of the ticket is behind; loading reads what came since.
+                Err(AppendError::Conflict { actual, .. })
+                    if commutes && tokio::time::Instant::now() < give_up_at =>
+                {
+                    at_least = actual;
+                }
+                Err(error) => {
+                    self.forget(&ticket);
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    /// What the commands lead to, and the ticket after it.
+    fn decided(
+        &self,
+        acting: &Acting,
+        commands: &[TicketCommand],
+        views: &Views,
+        loaded: &Loaded,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(Option<Ticket>, Vec<DatedEvent>), EngineError> {
+        let desk = views.desk().desk();
+        let directory = Present { views, content: &self.content };
+        let context = Context { at, now, actor: &acting.actor, desk, directory: &directory };
+        let mut state = loaded.ticket.as_deref().cloned();
+        let mut events = Vec::new();
+        for command in commands {
+            for event in decide(state.as_ref(), command, &context)? {
+                state = Ticket::evolve(state, &event, at, desk);
+                events.push(DatedEvent::new(at, event));
+            }
+        }
+        Ok((state, events))
+    }
+
+    async fn done(&self, stored: Stored) -> Result<Done, EngineError> {
+        let StreamId::Ticket(ticket) = stored.stream else {
+            return Err(EngineError::Internal(format!("{} answers a command of a ticket", stored.stream)));
+        };
+        let views = self.views_at(stored.position, VIEW_WAIT).await?;
+        Ok(Done { ticket, position: stored.position, views })
+    }
+
+    /// What the log made of an append that it answered with this position: ours, or that of an equal request which was
+    /// faster.
+    ///
+    /// # Errors
+    /// When the key was used for another request meanwhile.
+    pub(super) async fn settled(
+        &self,
+        key: Option<&IdempotencyKey>,
+        stream: StreamId,
+        position: Position,
+        correlation: CorrelationId,
+    ) -> Result<Stored, EngineError> {
+        let Some(key) = key else { return Ok(Stored::new_at(stream, position)) };
+        let log = Arc::clone(&self.log);
+        let commit = self.beside(move || commit_at(&*log, position)).await?;
+        if commit.correlation == correlation {
+            Ok(Stored::new_at(stream, position))
+        } else if commit.request == Some(key.fingerprint()) {
+            Ok(Stored::earlier(commit))
+        } else {
+            Err(EngineError::KeyReused { position })
+        }
+    }
+
+    /// The ticket as its stream makes it, at least at a version, and views that know every desk that it was folded with. The
+    /// log is read only when what is kept may be behind.
+    pub(super) async fn load(
+        &self,
+        id: TicketId,
+        at_least: Position,
+    ) -> Result<(Arc<Views>, Loaded), EngineError> {
+        let views = self.views();
+        let shown = views.tickets().by_id(&id).map_or(Position::START, |row| row.version);
+        let kept = self.cache().get(&id).cloned().unwrap_or(Loaded { version: Position::START, ticket: None });
+        if kept.version >= shown.max(at_least) {
+            // It may be ahead of the views of this moment; its desk must not be.
+            return Ok((self.views_at(kept.version, VIEW_WAIT).await?, kept));
+        }
+        let (log, after) = (Arc::clone(&self.log), kept.version);
+        let unreadable = |reason: String| EngineError::Ticket { ticket: id, reason };
+        let commits = self.beside(move || Ok(log.read_stream(StreamId::Ticket(id), after)?)).await;
+        let commits = commits.map_err(|error| match error {
+            EngineError::Read(error) => unreadable(super::error::chain(&error)),
+            other => other,
+        })?;
+        let version = commits.last().map_or(kept.version, |commit| commit.position);
+        // Policies and calendars are pinned by the position that defined them, so views that have come as far as the
+        // commits know all that they name; older ones would leave clocks out.
+        let views = self.views_at(version.max(shown), VIEW_WAIT).await?;
+        let state = kept.ticket.as_deref().cloned();
+        let ticket = fold(state, &commits, &views).map_err(unreadable)?;
+        let loaded = Loaded { version, ticket: ticket.map(Arc::new) };
+        self.remember(id, loaded.clone());
+        Ok((views, loaded))
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<TicketId, Loaded>> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, id: TicketId, loaded: Loaded) {
+        let mut cache = self.cache();
+        if cache.get(&id).is_some_and(|kept| kept.version > loaded.version) {
+            return;
+        }
+        if cache.len() >= CACHED_TICKETS {
+            // Any will do: what is needed again is read again.
+            let some: Vec<TicketId> = cache.keys().take(CACHED_TICKETS / 4).copied().collect();
+            some.iter().for_each(|id| _ = cache.remove(id));
+        }
+        cache.insert(id, loaded);
+    }
+
+    fn forget(&self, id: &TicketId) {
+        self.cache().remove(id);
+    }
+
+    /// Appends events of now, for requests that are not about a ticket.
+    pub(super) async fn append(
+        &self,
+        acting: &Acting,
+        key: Option<&IdempotencyKey>,
+        stream: StreamId,
+        expected: Expected,
+        events: Vec<Event>,
+    ) -> Result<Stored, EngineError> {
+        let (now, correlation) = (self.now(), CorrelationId::new(Ulid::generate()));
+        let append = Append {
+            id: commit_id(acting, key),
+            stream,
+            expected,
+            events: events.into_iter().map(|event| DatedEvent { occurred_at: now, event }).collect(),
+            recorded_at: now,
+            actor: acting.actor.clone(),
+            cause: docket_core::event::Cause::of(docket_core::event::CauseKind::Request),
+            correlation,
+            token: acting.token,
+            request: key.map(IdempotencyKey::fingerprint),
+        };
+        let position = self.log.append(append).await?;
+        self.settled(key, stream, position, correlation).await
+    }
+}
+
+impl Stored {
+    /// By this request.
+    pub(super) const fn new_at(stream: StreamId, position: Position) -> Self {
+        Self { stream, position, earlier: None }
+    }
+
+    /// By an earlier one.
+    pub(super) fn earlier(commit: Arc<Commit>) -> Self {
+        let (stream, position) = answer_of(&commit);
+        Self { stream, position, earlier: Some(commit) }
+    }
+}
+
+/// The fold of a ticket's commits; why they cannot be folded, when they hold what this program does not know: deciding
+/// without knowing what happened would be guessing.
+fn fold(mut state: Option<Ticket>, commits: &[Arc<Commit>], views: &Views) -> Result<Option<Ticket>, String> {
+    for commit in commits {
+        for event in &commit.events {
+            match &event.event {
+                Event::Ticket(ticket_event) => {
+                    state = Ticket::evolve(state, ticket_event, event.occurred_at, views.desk().desk());
+                }
+                Event::Unknown { type_name, version } => {
+                    return Err(format!("it holds an event of the unknown type {type_name} {version}: use a newer docket"));
+                }
+                Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Request(_) => {}
+            }
+        }
+    }
+    Ok(state)
+}

@@ -1,0 +1,190 @@
+//! Customers and tokens: who there is, and who may come in.
+
+use std::sync::Arc;
+
+use docket_core::{
+    access::{AccessEvent, Role, TokenRevoked},
+    event::Event,
+    ids::{CustomerId, Position, StreamId, TokenId},
+    rejection::Rejection,
+    ticket::ExternalReference,
+    time::Timestamp,
+};
+use docket_projections::Views;
+use docket_store::Expected;
+use ulid::Ulid;
+
+use super::{
+    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Resource, VIEW_WAIT, can, new_secret,
+    secret_sha256,
+};
+
+/// A customer to be registered.
+#[derive(Debug, Clone, Default)]
+pub struct NewCustomer {
+    /// Name, as people read it.
+    pub name: String,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Name in another system.
+    pub external: Option<ExternalReference>,
+}
+
+/// A token that was made.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// Its id.
+    pub id: TokenId,
+    /// What its bearer sends. It is shown once: none when a request is repeated.
+    pub secret: Option<String>,
+    /// Position of what was stored.
+    pub position: Position,
+}
+
+impl Engine {
+    /// Who bears a token, when it holds: neither revoked nor ended, and of nobody who has left.
+    pub fn authenticate(&self, secret: &str) -> Option<Principal> {
+        let views = self.views();
+        let token = views.people().valid_token(&secret_sha256(secret), self.now())?;
+        let role = token.role.clone();
+        is_here(&role, &views).then(|| Principal { role, label: token.label.clone(), token: Some(token.id) })
+    }
+
+    /// True when the principal's token holds still.
+    pub fn still_valid(&self, principal: &Principal) -> bool {
+        let views = self.views();
+        let holds = |id: &TokenId| {
+            let token = views.people().token(id);
+            token.is_some_and(|token| !token.revoked && token.expires_at.is_none_or(|end| self.now() < end))
+        };
+        principal.token.as_ref().is_none_or(holds) && is_here(&principal.role, &views)
+    }
+
+    /// Registers a customer.
+    ///
+    /// # Errors
+    /// When it is refused or cannot be stored.
+    pub async fn register_customer(
+        &self,
+        principal: &Principal,
+        customer: NewCustomer,
+        key: Option<IdempotencyKey>,
+    ) -> Result<(CustomerId, Arc<Views>, Position), EngineError> {
+        if !can(principal, Action::Work, Resource::Desk) {
+            return Err(EngineError::Forbidden);
+        }
+        let (acting, key) = (Acting::from(principal), key.as_ref());
+        let stored = match self.first_answer(&acting, key).await? {
+            Some(earlier) => super::Stored::earlier(earlier),
+            None => {
+                let NewCustomer { name, email, external } = customer;
+                let event = docket_core::customer::register(&name, email.as_deref(), external)?;
+                let stream = StreamId::Customer(CustomerId::new(Ulid::generate()));
+                self.append(&acting, key, stream, Expected::NoStream, vec![event.into()]).await?
+            }
+        };
+        let StreamId::Customer(id) = stored.stream else {
+            return Err(EngineError::Internal(format!("{} answers the registration of a customer", stored.stream)));
+        };
+        Ok((id, self.views_at(stored.position, VIEW_WAIT).await?, stored.position))
+    }
+
+    /// Makes a token and gives its secret, which is shown this once: with a key that was used before, the token is named and
+    /// its secret is not. Whoever lost the answer revokes it and makes another one.
+    ///
+    /// # Errors
+    /// When it is refused or cannot be stored.
+    pub async fn issue_token(
+        &self,
+        principal: &Principal,
+        role: Role,
+        label: &str,
+        expires_at: Option<Timestamp>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Issued, EngineError> {
+        if !can(principal, Action::Administer, Resource::Tokens) {
+            return Err(EngineError::Forbidden);
+        }
+        let (acting, key) = (Acting::from(principal), key.as_ref());
+        if let Some(earlier) = self.first_answer(&acting, key).await? {
+            return repeated(&earlier);
+        }
+        let views = self.views();
+        match &role {
+            Role::Agent(agent) => {
+                let part = views.desk().desk().agents.get(agent);
+                let part = part.ok_or_else(|| Rejection::not_found("agent", agent.as_str()))?;
+                if part.retired {
+                    return Err(Rejection::Retired { what: "agent", input: "agent", key: agent.to_string() }.into());
+                }
+            }
+            Role::Customer(customer) => {
+                if views.people().customer(customer).is_none() {
+                    return Err(Rejection::not_found("customer", customer.to_string()).into());
+                }
+            }
+            Role::Administrator | Role::Auditor => {}
+        }
+        let (secret, stored) = new_secret().map_err(|error| EngineError::Internal(error.to_string()))?;
+        let id = TokenId::new(Ulid::generate());
+        let event = docket_core::access::issue(id, stored, role, label, expires_at, self.now())?;
+        let stored = self.append(&acting, key, StreamId::Access, Expected::Any, vec![event.into()]).await?;
+        if let Some(earlier) = &stored.earlier {
+            return repeated(earlier);
+        }
+        self.views_at(stored.position, VIEW_WAIT).await?;
+        Ok(Issued { id, secret: Some(secret), position: stored.position })
+    }
+
+    /// Takes a token back. Taking it back again changes nothing.
+    ///
+    /// # Errors
+    /// When there is none of this id, or it cannot be stored.
+    pub async fn revoke_token(
+        &self,
+        principal: &Principal,
+        id: TokenId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Position, EngineError> {
+        if !can(principal, Action::Administer, Resource::Tokens) {
+            return Err(EngineError::Forbidden);
+        }
+        let (acting, key) = (Acting::from(principal), key.as_ref());
+        if let Some(earlier) = self.first_answer(&acting, key).await? {
+            return Ok(super::Stored::earlier(earlier).position);
+        }
+        let views = self.views();
+        let token = views.people().token(&id);
+        let token = token.ok_or_else(|| Rejection::NotFound { what: "token", input: "id", key: id.to_string() })?;
+        let stored = if token.revoked {
+            self.keep_answer(&acting, key, StreamId::Access, views.position()).await?
+        } else {
+            let event = AccessEvent::from(TokenRevoked { token: id });
+            self.append(&acting, key, StreamId::Access, Expected::Any, vec![event.into()]).await?
+        };
+        self.views_at(stored.position, VIEW_WAIT).await?;
+        Ok(stored.position)
+    }
+}
+
+/// An agent who has left does not come in any more, whatever tokens there are.
+fn is_here(role: &Role, views: &Views) -> bool {
+    match role {
+        Role::Agent(agent) => views.desk().desk().agents.get(agent).is_some_and(|agent| !agent.retired),
+        Role::Administrator | Role::Customer(_) | Role::Auditor => true,
+    }
+}
+
+fn repeated(commit: &docket_core::event::Commit) -> Result<Issued, EngineError> {
+    let issued = commit.events.iter().find_map(|event| match &event.event {
+        Event::Access(AccessEvent::TokenIssued(issued)) => Some(issued.token),
+        Event::Access(AccessEvent::TokenRevoked(_))
+        | Event::Ticket(_)
+        | Event::Customer(_)
+        | Event::Desk(_)
+        | Event::Request(_)
+        | Event::Unknown { .. } => None,
+    });
+    let id = issued.ok_or_else(|| EngineError::Internal("no token answers the making of one".into()))?;
+    Ok(Issued { id, secret: None, position: commit.position })
+}

@@ -1,0 +1,154 @@
+//! Reading the log and stored texts without holding up whoever else is served: reads that may wait for the disk go to a
+//! bounded number of threads beside, and expensive questions share a small number of turns, are given up when nobody waits
+//! for them any more, and are refused with a word when all turns are taken.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use docket_core::{
+    event::Commit,
+    ids::{Position, StreamId, TicketId},
+    personal::Body,
+    rejection::Rejection,
+};
+use docket_projections::Views;
+
+use super::{Action, Engine, EngineError, Principal, Resource, can};
+
+/// An expensive question waits so long for a turn.
+const TURN_WAIT: Duration = Duration::from_secs(2);
+/// Whoever found no turn is told to come back after so many seconds.
+const BUSY_S: u32 = 2;
+
+/// Says whether anybody still waits for the answer to an expensive question.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// True once nobody waits any more.
+    pub fn is_wanted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells the work when whoever waits for it goes away.
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// Does something that may wait for the disk on a thread beside; waits for its turn when many do.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let closed = |_| EngineError::Unavailable("the server is stopping".into());
+        let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(closed)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        done.await.map_err(|error| EngineError::Internal(error.to_string()))?
+    }
+
+    /// Answers an expensive question on a thread beside. The work looks at [`Stop`] now and then, and ends early when
+    /// nobody waits any more.
+    ///
+    /// # Errors
+    /// Those of the work; [`EngineError::Busy`] when no turn comes up in time.
+    pub async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Stop) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let turn = tokio::time::timeout(TURN_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(EngineError::Busy { retry_after_s: BUSY_S }) };
+        let stop = Stop::default();
+        let _told = StopOnDrop(stop.clone());
+        // The turn belongs to the work, which goes on for a moment when whoever asked has gone.
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&stop)
+        });
+        done.await.map_err(|error| EngineError::Internal(error.to_string()))?
+    }
+
+    /// The history of a ticket, as this principal may see it at the moment of the views.
+    ///
+    /// # Errors
+    /// When there is no such ticket for the principal, or the log cannot be read.
+    pub async fn history(
+        &self,
+        principal: &Principal,
+        id: TicketId,
+        views: &Views,
+    ) -> Result<Vec<Arc<Commit>>, EngineError> {
+        let not_found = || EngineError::from(Rejection::not_found("ticket", id.to_string()));
+        let row = views.tickets().by_id(&id).ok_or_else(not_found)?;
+        if !can(principal, Action::Read, Resource::Ticket { requester: row.requester }) {
+            return Err(not_found());
+        }
+        let (log, moment) = (Arc::clone(&self.log), views.position());
+        self.beside(move || {
+            let mut commits = log.read_stream(StreamId::Ticket(id), Position::START)?;
+            // One query sees one moment.
+            commits.retain(|commit| commit.position <= moment);
+            Ok(commits)
+        })
+        .await
+    }
+
+    /// A text for a message: long ones are stored first, so that the event never names what is not there.
+    ///
+    /// # Errors
+    /// When it is blank, over the limit, or cannot be stored.
+    pub async fn body(&self, text: String) -> Result<Body, EngineError> {
+        self.body_of("body", text).await
+    }
+
+    /// The same for a text that another input gave.
+    ///
+    /// # Errors
+    /// As [`Engine::body`], naming that input.
+    pub async fn body_of(&self, field: &'static str, text: String) -> Result<Body, EngineError> {
+        if text.trim().is_empty() {
+            return Err(Rejection::Blank { field }.into());
+        }
+        if text.len() > Body::MAX {
+            let (limit, actual) = (Body::MAX as u64, text.len() as u64);
+            return Err(Rejection::TooLong { field, limit, actual }.into());
+        }
+        if text.len() <= Body::MAX_INLINE {
+            return Ok(Body::inline(&text));
+        }
+        let (content, bytes) = (self.content.clone(), text.len() as u64);
+        let sha256 = self.beside(move || Ok(content.put(text.as_bytes())?)).await?;
+        Ok(Body::Stored { sha256, bytes })
+    }
+
+    /// The text of a message.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was stored.
+    pub async fn text(&self, body: &Body) -> Result<String, EngineError> {
+        match body {
+            Body::Inline(text) => Ok(text.reveal().clone()),
+            Body::Stored { sha256, .. } => {
+                let (content, name) = (self.content.clone(), sha256.clone());
+                let bytes = self.beside(move || Ok(content.get(&name)?)).await?;
+                String::from_utf8(bytes).map_err(|error| EngineError::Internal(error.to_string()))
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! A mutation as it was asked: who asks, the idempotency key bound to what is asked, and how refusals become data. Every
+//! mutation goes through it, so a key holds for all of them alike.
+
+use std::{fmt::Write, future::Future, sync::Arc};
+
+use async_graphql::{Context, Error, Value, registry::MetaType};
+use docket_core::{
+    ids::{MessageId, TicketId},
+    personal::Body,
+    rejection::Rejection,
+    ticket::{Channel, Message, TicketCommand},
+};
+use ulid::Ulid;
+
+use super::{
+    Session,
+    error::{UserError, split},
+    query::ticket_by_id,
+    scalars::BigInt,
+    ticket::Ticket,
+};
+use crate::engine::{Done, EngineError, IdempotencyKey, Request};
+
+/// A mutation as it was asked.
+pub struct Asked<'a> {
+    /// Who asks.
+    pub session: &'a Session,
+    /// What the input gave.
+    pub client_mutation_id: Option<String>,
+    context: &'a Context<'a>,
+    key: Result<Option<IdempotencyKey>, Rejection>,
+}
+
+/// What came of a mutation of a ticket.
+pub struct Outcome {
+    pub ticket: Option<Ticket>,
+    pub position: Option<BigInt>,
+    pub user_errors: Vec<UserError>,
+    pub client_mutation_id: Option<String>,
+}
+
+/// An answer, or the refusal.
+pub struct Answer<T>(Result<T, UserError>);
+
+impl<T> Answer<T> {
+    /// The refusals for the payload, and the answer when there is none.
+    pub fn parts(self) -> (Vec<UserError>, Option<T>) {
+        match self.0 {
+            Ok(answer) => (vec![], Some(answer)),
+            Err(refusal) => (vec![refusal], None),
+        }
+    }
+}
+
+impl<'a> Asked<'a> {
+    /// The mutation of a resolver.
+    pub fn of(context: &'a Context<'a>) -> Result<Self, Error> {
+        let session = Session::of(context)?;
+        let field = context.field();
+        let arguments = field.arguments().map_err(|error| Error::new(error.message))?;
+        let given = arguments.iter().find_map(|(name, value)| match value {
+            Value::Object(members) if name == "input" => members.get("clientMutationId"),
+            _ => None,
+        });
+        let client_mutation_id = match given {
+            Some(Value::String(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let key = match &client_mutation_id {
+            None => Ok(None),
+            Some(text) => {
+                let mut canonical = String::new();
+                for (name, value) in sorted(arguments.iter().map(|(name, value)| (name.as_str(), value))) {
+                    // Writing into memory does not fail.
+                    let _ = write!(canonical, "{name}=");
+                    write_canonical(&mut canonical, value);
+                }
+                IdempotencyKey::try_new(text, field.name(), &canonical).map(Some)
+            }
+        };
+        Ok(Self { session, client_mutation_id, context, key })
+    }
+
+    /// The key, bound to what is asked.
+    pub fn key(&self) -> Result<Option<IdempotencyKey>, EngineError> {
+        Ok(self.key.clone()?)
+    }
+
+    /// How the commands are to be carried out.
+    pub fn request(&self, expected: Option<BigInt>) -> Result<Request, EngineError> {
+        Ok(Request { expected: expected.map(Into::into), idempotency_key: self.key()?, ..Request::default() })
+    }
+
+    /// Works on a ticket.
+    pub async fn run(
+        &self,
+        ticket: TicketId,
+        commands: Vec<TicketCommand>,
+        expected: Option<BigInt>,
+    ) -> Result<Done, EngineError> {
+        let Session { engine, principal, .. } = self.session;
+        engine.work(principal, ticket, commands, self.request(expected)?).await
+    }
+
+    /// A text for what is asked. The key is looked at first, so that a refused request leaves no text behind.
+    pub async fn body(&self, field: &'static str, text: String) -> Result<Body, EngineError> {
+        let Session { engine, principal, .. } = self.session;
+        if text.len() > Body::MAX_INLINE {
+            engine.check_key(principal, self.key()?.as_ref()).await?;
+        }
+        engine.body_of(field, text).await
+    }
+
+    /// A message for what is asked.
+    pub async fn message(&self, channel: Channel, text: String) -> Result<Message, EngineError> {
+        Ok(Message { id: MessageId::new(Ulid::generate()), channel, body: self.body("body", text).await? })
+    }
+
+    /// What came of it, or the refusal as data, with a line in the log of the program; other errors go to the top level.
+    pub fn answer<T>(&self, done: Result<T, EngineError>) -> Result<Answer<T>, Error> {
+        match done {
+            Ok(done) => Ok(Answer(Ok(done))),
+            Err(error) => {
+                let mut refusal = split(error)?;
+                refusal.path = self.real_path(std::mem::take(&mut refusal.path));
+                let mutation = self.context.field().name();
+                tracing::info!(mutation, code = ?refusal.code, path = refusal.path.join("."), "refused");
+                Ok(Answer(Err(refusal)))
+            }
+        }
+    }
+
+    /// The payload of a mutation of a ticket: the ticket as it is then, or the refusal.
+    pub async fn outcome(&self, work: impl Future<Output = Result<Done, EngineError>>) -> Result<Outcome, Error> {
+        let client_mutation_id = self.client_mutation_id.clone();
+        let (user_errors, done) = self.answer(work.await)?.parts();
+        Ok(match done {
+            Some(done) => {
+                let then = Session { views: Arc::clone(&done.views), ..self.session.clone() };
+                let ticket = ticket_by_id(&then, done.ticket);
+                Outcome { ticket, position: Some(done.position.into()), user_errors, client_mutation_id }
+            }
+            None => Outcome { ticket: None, position: None, user_errors, client_mutation_id },
+        })
+    }
+
+    /// A path that exists among the mutation's arguments: rules know their own words, such as `tag`, clients those of the
+    /// schema, such as `add`.
+    fn real_path(&self, path: Vec<String>) -> Vec<String> {
+        let [input, member] = path.as_slice() else { return path };
+        let known = self.members();
+        if input != "input" || known.iter().any(|name| name == member) {
+            return path;
+        }
+        // What was given stands for what the rule means: one of the values of a field, one of two lists of tags.
+        let meant: &[&str] = match member.as_str() {
+            "value" => &["text", "integer", "boolean", "date", "instant", "choice", "choices"],
+            "tag" => &["add", "remove"],
+            "body" => &["summary"],
+            _ => &[],
+        };
+        let given = self.given();
+        let meant = meant.iter().find(|name| given.iter().any(|given| given == *name));
+        let mut path = vec!["input".to_owned()];
+        path.extend(meant.map(|name| (*name).to_owned()));
+        path
+    }
+
+    /// Names of the members that `input` has in the schema.
+    fn members(&self) -> Vec<String> {
+        let registry = &self.context.schema_env.registry;
+        let mutation = registry.mutation_type.as_ref().and_then(|name| registry.types.get(name));
+        let field = mutation.and_then(|mutation| mutation.field_by_name(self.context.field().name()));
+        let input = field.and_then(|field| field.args.get("input"));
+        let input = input.and_then(|input| registry.types.get(input.ty.trim_end_matches('!')));
+        match input {
+            Some(MetaType::InputObject { input_fields, .. }) => input_fields.keys().cloned().collect(),
+            _ => vec![],
+        }
+    }
+
+    /// Names of the members that were given.
+    fn given(&self) -> Vec<String> {
+        let arguments = self.context.field().arguments().unwrap_or_default();
+        let input = arguments.into_iter().find(|(name, _)| name == "input");
+        match input {
+            Some((_, Value::Object(members))) => members.keys().map(ToString::to_string).collect(),
+            _ => vec![],
+        }
+    }
+}
+
+fn sorted<'v>(members: impl Iterator<Item = (&'v str, &'v Value)>) -> Vec<(&'v str, &'v Value)> {
+    let mut members: Vec<_> = members.collect();
+    members.sort_by_key(|(name, _)| *name);
+    members
+}
+
+/// The same input always gives the same text: members sorted by name, the key itself left out.
+fn write_canonical(out: &mut String, value: &Value) {
+    match value {
+        Value::Object(members) => {
+            out.push('{');
+            for (name, value) in sorted(members.iter().map(|(name, value)| (name.as_str(), value))) {
+                if name != "clientMutationId" {
+                    let _ = write!(out, "{name}:");
+                    write_canonical(out, value);
+                    out.push(',');
+                }
+            }
+            out.push('}');
+        }
+        Value::List(items) => {
+            out.push('[');
+            for item in items {
+                write_canonical(out, item);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        // An enum is a name in a document and a text among variables, and means the same.
+        Value::Enum(name) => _ = write!(out, "{:?}", name.as_str()),
+        Value::String(text) => _ = write!(out, "{text:?}"),
+        Value::Null | Value::Number(_) | Value::Boolean(_) | Value::Binary(_) => _ = write!(out, "{value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(json: serde_json::Value) -> String {
+        let mut out = String::new();
+        write_canonical(&mut out, &Value::from_json(json).unwrap());
+        out
+    }
+
+    #[test]
+    fn the_order_of_members_and_the_key_itself_do_not_matter_and_everything_else_does() {
+        use serde_json::json;
+        let one = canonical(json!({"body": "x", "tags": ["a", "b"], "clientMutationId": "1"}));
+        assert_eq!(one, canonical(json!({"clientMutationId": "2", "tags": ["a", "b"], "body": "x"})));
+        for other in [
+            json!({"body": "y", "tags": ["a", "b"]}),
+            json!({"body": "x", "tags": ["b", "a"]}),
+            json!({"body": "x", "tags": ["a,b"]}),
+            json!({"body": "x", "tags": ["a", "b"], "agent": null}),
+            json!({"body": "x,tags:[\"a\",\"b\",],"}),
+        ] {
+            assert_ne!(one, canonical(other.clone()), "{other}");
+        }
+    }
+}
