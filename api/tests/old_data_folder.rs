@@ -87,7 +87,8 @@ fn an_old_folder_is_sound_and_tells_the_same_story() {
         let known = old.known();
         let (now, then) = (old.docket.ok_json(&["verify"]), old.said_json("verify.json"));
         assert_eq!(now["ok"], true, "{now}");
-        for part in ["commits", "events", "findings", "head_hash", "head_position", "log_id", "texts", "unknown_events"] {
+        for part in ["commits", "events", "findings", "head_hash", "head_position", "log_id", "texts", "unknown_events"]
+        {
             assert_eq!(now[part], then[part], "{part}");
         }
         let at = known["at"].as_str().unwrap();
