@@ -5,6 +5,7 @@ mod appends;
 mod figure;
 mod growth;
 mod history;
+mod http;
 #[cfg(feature = "peers")]
 mod peers;
 mod service_levels;
@@ -38,9 +39,18 @@ struct Args {
     /// Running SLA clocks; a million take about 1.5 GB of memory
     #[arg(long, default_value_t = 100_000)]
     clocks: u32,
-    /// Only these parts: appends, growth, views, sla
+    /// Only these parts: appends, growth, views, sla, http
     #[arg(long, value_delimiter = ',', default_values = ["appends", "growth", "views", "sla"])]
     only: Vec<String>,
+    /// For http, as NAME=PATH: a server's program; given several times, they are measured in turns
+    #[arg(long)]
+    binary: Vec<http::Binary>,
+    /// For http: tickets of each server's data folder
+    #[arg(long, default_value_t = 20_000)]
+    http_tickets: usize,
+    /// For http: turns, each of `--seconds` for every kind of request
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
     /// Print the figures as JSON too
     #[arg(long)]
     json: bool,
@@ -65,6 +75,16 @@ fn main() -> anyhow::Result<()> {
     if wanted("sla") {
         figures.push(service_levels::deadlines(Duration::from_secs_f64(args.seconds))?);
         figures.extend(service_levels::timers(&scratch.path().join("sla"), args.clocks)?);
+    }
+    if wanted("http") {
+        let seconds = Duration::from_secs_f64(args.seconds);
+        figures.extend(http::http(
+            &scratch.path().join("http"),
+            &args.binary,
+            args.http_tickets,
+            args.rounds,
+            seconds,
+        )?);
     }
     print!("{}", figure::table(&figures));
     if args.json {
