@@ -11,7 +11,7 @@ mod mutation;
 mod query;
 mod relay;
 mod report;
-mod scalars;
+pub(crate) mod scalars;
 mod sla;
 mod subscription;
 mod ticket;
@@ -22,7 +22,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use async_graphql::{Context, Error, SDLExportOptions, Schema};
+use async_graphql::{Context, Error, SDLExportOptions, Schema, ValidationMode};
 use docket_core::{
     event::Commit,
     ids::{Position, TicketId},
@@ -115,6 +115,8 @@ pub fn schema() -> DocketSchema {
     Schema::build(query::Query, mutation::Mutation, subscription::Subscription)
         .limit_depth(MAX_DEPTH)
         .limit_complexity(MAX_COMPLEXITY)
+        // Documents are validated before they get here (`http::document`); the limits hold in this mode too.
+        .validation_mode(ValidationMode::Fast)
         .finish()
 }
 

@@ -1,7 +1,7 @@
 //! GraphQL over HTTP, after the draft of graphql.github.io/graphql-over-http. async-graphql-axum writes the answers of
 //! executed requests; what it leaves open (negotiation, methods, content types, limits, status codes) is done here.
 
-use async_graphql::{Response as GraphqlResponse, ServerError, Variables, parser::parse_query};
+use async_graphql::{Response as GraphqlResponse, ServerError, Value as GraphqlValue, parser::types::OperationType};
 use async_graphql_axum::GraphQLResponse;
 use axum::{
     body::{Body, to_bytes},
@@ -9,11 +9,15 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use docket_core::ids::Position;
+use docket_core::{ids::Position, personal::Body as TicketBody};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::AbortHandle;
 
-use super::{App, MAX_BODY, REQUEST_TIMEOUT, shape};
+use super::{
+    App, MAX_BODY, REQUEST_TIMEOUT,
+    document::{Documents, Fit, Unfit},
+};
 use crate::graphql::error::code;
 
 /// Errors of one answer at most.
@@ -22,6 +26,8 @@ const MAX_ERRORS: usize = 10;
 const POSITION_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 /// Header by which a query asks to see at least a position: one that a mutation gave.
 const MIN_POSITION: &str = "docket-min-position";
+/// So much of a message goes into the log.
+const LOGGED_CHARS: usize = 300;
 
 /// Types of answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,32 +84,78 @@ impl MediaType {
 /// An answer without execution.
 struct Refusal {
     status: StatusCode,
-    code: &'static str,
-    message: String,
+    errors: Vec<ServerError>,
+    /// The methods that would do, with 405.
+    allow: Option<&'static str>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, errors: vec![coded(ServerError::new(message, None), code)], allow: None }
     }
 
     fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code::BAD_REQUEST, message)
     }
 
+    fn method(allow: &'static str, message: &str) -> Self {
+        let refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message);
+        Self { allow: Some(allow), ..refusal }
+    }
+
     fn into_response(self, media: MediaType) -> Response {
-        let errors = vec![json!({ "message": self.message, "extensions": { "code": self.code } })];
-        request_error(self.status, media, errors)
+        log(&self.errors);
+        let mut response = request_error(self.status, media, &self.errors);
+        if let Some(allow) = self.allow {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 
+fn coded(mut error: ServerError, code: &str) -> ServerError {
+    error.extensions.get_or_insert_default().set("code", code);
+    error
+}
+
 /// A request error: nothing was executed, so there is no `data`.
-fn request_error(status: StatusCode, media: MediaType, mut errors: Vec<Value>) -> Response {
-    errors.truncate(MAX_ERRORS);
+fn request_error(status: StatusCode, media: MediaType, errors: &[ServerError]) -> Response {
+    let errors = errors.get(..MAX_ERRORS).unwrap_or(errors);
     let mut response = (status, json!({ "errors": errors }).to_string()).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media.name()));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
+}
+
+/// One line for what failed or was refused, under the request's id, which the client was given too.
+pub fn log(errors: &[ServerError]) {
+    let Some(first) = errors.first() else { return };
+    let code = match first.extensions.as_ref().and_then(|extensions| extensions.get("code")) {
+        Some(GraphqlValue::String(code)) => code.as_str(),
+        Some(_) | None => "",
+    };
+    let path: Vec<String> = first.path.iter().map(segment).collect();
+    let path = path.join(".");
+    // What an argument or a variable held may be a customer's text, and a message about it may repeat it.
+    let message =
+        if code == code::BAD_USER_INPUT { "an argument or a variable cannot be used" } else { &first.message };
+    let message: String = message.chars().take(LOGGED_CHARS).collect();
+    let count = errors.len();
+    match code {
+        code::INTERNAL_SERVER_ERROR => tracing::error!(code, path, count, "a request failed: {message}"),
+        code::UNAVAILABLE | code::TIMEOUT => tracing::warn!(code, path, count, "a request failed: {message}"),
+        _ => tracing::info!(code, path, count, "a request was refused or failed in part: {message}"),
+    }
+}
+
+fn segment(segment: &async_graphql::PathSegment) -> String {
+    match segment {
+        async_graphql::PathSegment::Field(name) => name.clone(),
+        async_graphql::PathSegment::Index(index) => index.to_string(),
+    }
 }
 
 /// The members of a GraphQL request.
@@ -116,85 +168,30 @@ pub struct Payload {
     extensions: Option<Value>,
 }
 
-/// A request whose members have their types.
-pub struct Prepared {
-    pub request: async_graphql::Request,
-    pub is_query: bool,
-}
-
-/// Why a payload cannot be executed: a code and a message.
-pub struct Unprepared {
-    pub code: &'static str,
-    pub message: String,
-    /// The document itself is the trouble, not what is around it.
-    pub in_document: bool,
-}
-
 impl Payload {
-    /// Checks the members' types, parses the document, and looks at how much it asks for.
-    pub fn prepare(self) -> Result<Prepared, Unprepared> {
-        let refuse = |message: &str| {
-            Err(Unprepared { code: code::BAD_REQUEST, message: message.to_owned(), in_document: false })
-        };
+    /// Checks the members' types, and makes a valid request of them or says why it is none.
+    pub fn prepare(self, documents: &Documents) -> Result<Fit, Unfit> {
+        let refuse = |message: &str| Err(Unfit::new(code::BAD_REQUEST, message));
         let query = match self.query {
             Some(Value::String(query)) => query,
             Some(_) => return refuse("query must be a string"),
             None => return refuse("query is missing: send the document as the member \"query\""),
         };
         let variables = match self.variables {
-            None | Some(Value::Null) => Variables::default(),
-            Some(variables @ Value::Object(_)) => Variables::from_json(variables),
+            None | Some(Value::Null) => serde_json::Map::new(),
+            Some(Value::Object(variables)) => variables,
             Some(_) => return refuse("variables must be an object"),
         };
-        let operation_name = match self.operation_name {
+        let operation_name = match &self.operation_name {
             None | Some(Value::Null) => None,
-            Some(Value::String(name)) => Some(name),
+            Some(Value::String(name)) => Some(name.as_str()),
             Some(_) => return refuse("operationName must be a string"),
         };
         match self.extensions {
             None | Some(Value::Null | Value::Object(_)) => {}
             Some(_) => return refuse("extensions must be an object"),
         }
-        let document = parse_query(&query).map_err(|error| {
-            let place = error.positions().next().map(|at| format!(" at line {}, column {}", at.line, at.column));
-            Unprepared {
-                code: code::PARSE_FAILED,
-                message: format!("the document is not GraphQL{}", place.unwrap_or_default()),
-                in_document: true,
-            }
-        })?;
-        if let Some(message) = shape::excess(&document) {
-            return Err(Unprepared { code: code::QUERY_TOO_COMPLEX, message, in_document: true });
-        }
-        let mut operations = document.operations.iter();
-        let chosen = match &operation_name {
-            Some(wanted) => operations.find(|(name, _)| name.is_some_and(|name| name.as_str() == wanted)),
-            None => {
-                let first = operations.next();
-                if operations.next().is_some() {
-                    return Err(Unprepared {
-                        code: code::OPERATION_RESOLUTION_FAILURE,
-                        message: "the document has several operations: say which one as operationName".into(),
-                        in_document: true,
-                    });
-                }
-                first
-            }
-        };
-        let Some((_, operation)) = chosen else {
-            return Err(Unprepared {
-                code: code::OPERATION_RESOLUTION_FAILURE,
-                message: "the document has no operation of this name".into(),
-                in_document: true,
-            });
-        };
-        let is_query = operation.node.ty == async_graphql::parser::types::OperationType::Query;
-        let mut request = async_graphql::Request::new(query).variables(variables);
-        if let Some(name) = operation_name {
-            request = request.operation_name(name);
-        }
-        request.set_parsed_query(document);
-        Ok(Prepared { request, is_query })
+        documents.prepare(query, operation_name, variables)
     }
 }
 
@@ -206,19 +203,17 @@ pub async fn handle(State(app): State<App>, request: Request<Body>) -> Response 
     };
     match answer(&app, media, request).await {
         Ok(response) => response,
-        Err(refusal) => {
-            let not_allowed = refusal.status == StatusCode::METHOD_NOT_ALLOWED;
-            let unauthenticated = refusal.status == StatusCode::UNAUTHORIZED;
-            let post_only = refusal.message.contains("POST");
-            let mut response = refusal.into_response(media);
-            if not_allowed {
-                let allow = if post_only { "POST" } else { "GET, POST" };
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-            }
-            if unauthenticated {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            response
+        Err(refusal) => refusal.into_response(media),
+    }
+}
+
+/// Ends the work on a query whose client went away: nobody waits for it.
+struct Abandoned(Option<AbortHandle>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some(work) = &self.0 {
+            work.abort();
         }
     }
 }
@@ -229,8 +224,7 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
         Method::GET => true,
         Method::POST => false,
         _ => {
-            let message = "use GET for queries and post for everything";
-            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message));
+            return Err(Refusal::method("GET, POST", "send queries by GET or POST, everything else by POST"));
         }
     };
     let principal = app.authenticate(&parts.headers, parts.uri.query()).ok_or_else(|| {
@@ -249,15 +243,15 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
         check_content_type(&parts.headers)?;
         from_body(body).await?
     };
-    let prepared = payload.prepare().map_err(|error| {
-        // Clients of old expect 200 for what is wrong with the document.
-        let legacy = media == MediaType::Json && error.in_document;
+    let fit = payload.prepare(&app.documents).map_err(|unfit| {
+        // Clients of old expect 200 for whatever is wrong inside of a well-formed request.
+        let legacy = media == MediaType::Json && unfit.code != code::BAD_REQUEST;
         let status = if legacy { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-        Refusal::new(status, error.code, error.message)
+        Refusal { status, errors: unfit.into_errors(), allow: None }
     })?;
-    if by_get && !prepared.is_query {
-        let message = "mutations and subscriptions are sent by POST";
-        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message));
+    let is_query = fit.kind == OperationType::Query;
+    if by_get && !is_query {
+        return Err(Refusal::method("POST", "mutations and subscriptions are sent by POST"));
     }
     let mut session = app.session(principal);
     if let Some(wanted) = min_position(&parts.headers)? {
@@ -268,10 +262,11 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
             .await
             .map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code::TIMEOUT, error.to_string()))?;
     }
-    // The work goes on by itself when the client goes away: a mutation is never left half-answered.
-    let (schema, request) = (app.schema.clone(), prepared.request.data(session));
+    let (schema, request) = (app.schema.clone(), fit.request.data(session));
     let work = tokio::spawn(tracing::Instrument::in_current_span(async move { schema.execute(request).await }));
-    let response = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
+    // A mutation goes on by itself when its client goes away: it is never left half-answered.
+    let _abandoned = Abandoned(is_query.then(|| work.abort_handle()));
+    let mut response = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
             tracing::error!(%error, "a request broke off");
@@ -283,27 +278,44 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code::TIMEOUT, message));
         }
     };
+    fit.shape.complete(&mut response);
     Ok(respond(media, response))
 }
 
-/// The answer to an executed request, or a request error when validation stopped it.
+/// The answer to an executed request, or a request error when a limit stopped it.
 fn respond(media: MediaType, mut response: GraphqlResponse) -> Response {
     add_codes(&mut response);
+    log(&response.errors);
     response.errors.truncate(MAX_ERRORS);
     if is_request_error(&response) {
         let status = if media == MediaType::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-        let errors = response.errors.iter().filter_map(|error| serde_json::to_value(error).ok()).collect();
-        return request_error(status, media, errors);
+        return request_error(status, media, &response.errors);
     }
+    let retry_after = response.errors.iter().filter_map(retry_after_s).max();
     let mut response = GraphQLResponse::from(response).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media.name()));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     response
+}
+
+/// When a client may come back, if an error says so (`extensions.retryAfterS` beside the code UNAVAILABLE).
+fn retry_after_s(error: &ServerError) -> Option<u64> {
+    let extensions = error.extensions.as_ref()?;
+    if extensions.get("code") != Some(&GraphqlValue::String(code::UNAVAILABLE.into())) {
+        return None;
+    }
+    match extensions.get("retryAfterS") {
+        Some(GraphqlValue::Number(seconds)) => seconds.as_u64(),
+        Some(_) | None => None,
+    }
 }
 
 /// Nothing was executed: no data, and no error that belongs to a field.
 pub fn is_request_error(response: &GraphqlResponse) -> bool {
-    response.data == async_graphql::Value::Null
+    response.data == GraphqlValue::Null
         && !response.errors.is_empty()
         && response.errors.iter().all(|error| error.path.is_empty())
 }
@@ -352,7 +364,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 async fn from_body(body: Body) -> Result<Payload, Refusal> {
     let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| {
-        let message = format!("a request has at most {MAX_BODY} bytes");
+        let message = format!("a request has at most {MAX_BODY} bytes; a text has at most {} bytes", TicketBody::MAX);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
     })?;
     let value: Value =

@@ -1,5 +1,6 @@
 //! HTTP: GraphQL at `/graphql`, subscriptions at `/ws`, the console at `/graphiql`, health at `/livez` and `/readyz`.
 
+mod document;
 mod graphiql;
 mod graphql;
 mod health;
@@ -17,6 +18,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{any, get},
 };
+use document::Documents;
 pub use health::Space;
 use tokio::net::TcpListener;
 use tracing::Instrument;
@@ -27,8 +29,10 @@ use crate::{
     graphql::{DocketSchema, Session, schema},
 };
 
-/// Longest request body in bytes.
-pub const MAX_BODY: usize = 256 * 1024;
+/// Longest request body and longest message of a socket in bytes: the longest text fits also when JSON writes each of its
+/// bytes as `\u00XX`, with room for the rest of the request.
+pub const MAX_BODY: usize = 7 * 1024 * 1024;
+const _: () = assert!(6 * docket_core::personal::Body::MAX < MAX_BODY);
 /// A request is given up after so long.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// After the signal to stop, requests in flight have so long to finish.
@@ -39,6 +43,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct App {
     engine: Arc<Engine>,
     schema: DocketSchema,
+    documents: Arc<Documents>,
     /// The disk, when the log is on one.
     space: Option<Arc<Space>>,
 }
@@ -46,7 +51,7 @@ pub struct App {
 impl App {
     /// The handlers over an engine. With `space` the answer to `/readyz` warns when the disk fills up.
     pub fn new(engine: Arc<Engine>, space: Option<Arc<Space>>) -> Self {
-        Self { engine, schema: schema(), space }
+        Self { engine, schema: schema(), documents: Arc::new(Documents::new()), space }
     }
 
     fn session(&self, principal: Principal) -> Session {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use async_graphql::{ServerError, parser::types::OperationType};
 use axum::{
     extract::{
         Request, State,
@@ -18,10 +19,12 @@ use tokio::{
     task::AbortHandle,
     time::{Instant, MissedTickBehavior, timeout},
 };
+use tracing::Instrument;
 
 use super::{
     App, MAX_BODY, bearer,
-    graphql::{Payload, add_codes, is_request_error},
+    document::Unfit,
+    graphql::{Payload, add_codes, is_request_error, log},
     plain,
 };
 use crate::{engine::Principal, graphql::error::code};
@@ -57,11 +60,13 @@ pub async fn upgrade(
         return plain(StatusCode::BAD_REQUEST, format!("speak the sub-protocol {PROTOCOL}\n"));
     }
     let principal = app.authenticate(request.headers(), request.uri().query());
+    // What the socket's operations log stands under the id that the answer to this request carries.
+    let span = tracing::Span::current();
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(MAX_BODY)
         .max_frame_size(MAX_BODY)
-        .on_upgrade(move |socket| async move { Connection::new(app, principal).run(socket).await })
+        .on_upgrade(move |socket| Connection::new(app, principal).run(socket).instrument(span))
 }
 
 /// A browser says whose page speaks; other clients say nothing.
@@ -230,24 +235,35 @@ impl Connection {
         if self.operations.contains_key(&id) {
             return Err(close(4409, "Subscriber for this id already exists"));
         }
-        let failed = |code: &str, message: String| {
-            let errors = json!([{ "message": message, "extensions": { "code": code } }]);
+        let failed = |errors: Vec<ServerError>| {
+            log(&errors);
             Ok(Some(json!({ "id": id, "type": "error", "payload": errors })))
         };
         if self.operations.len() >= MAX_OPERATIONS {
             let message = format!("a socket has at most {MAX_OPERATIONS} operations at once");
-            return failed(code::QUERY_TOO_COMPLEX, message);
+            return failed(Unfit::new(code::QUERY_TOO_COMPLEX, message).into_errors());
         }
-        let prepared = match payload.prepare() {
-            Ok(prepared) => prepared,
-            Err(error) => return failed(error.code, error.message),
+        let fit = match payload.prepare(&self.app.documents) {
+            Ok(fit) => fit,
+            Err(unfit) => return failed(unfit.into_errors()),
         };
-        let request = prepared.request.data(self.app.session(principal.clone()));
+        let request = fit.request.data(self.app.session(principal.clone()));
         let (schema, sender, name) = (self.app.schema.clone(), self.sender.clone(), id.clone());
-        let task = tokio::spawn(async move {
-            let mut responses = schema.execute_stream(request);
+        let answer = fit.shape;
+        let work = async move {
+            let mut responses = match fit.kind {
+                OperationType::Mutation => {
+                    // It goes on by itself when its client goes away: it is never left half-answered.
+                    let work = tokio::spawn(async move { schema.execute(request).await }.in_current_span());
+                    let Ok(response) = work.await else { return };
+                    futures_util::stream::once(async move { response }).boxed()
+                }
+                OperationType::Query | OperationType::Subscription => schema.execute_stream(request),
+            };
             while let Some(mut response) = responses.next().await {
+                answer.complete(&mut response);
                 add_codes(&mut response);
+                log(&response.errors);
                 let message = if is_request_error(&response) {
                     let errors = serde_json::to_value(&response.errors).unwrap_or_default();
                     FromOperation::Failed { id: name.clone(), errors }
@@ -261,7 +277,8 @@ impl Connection {
                 }
             }
             let _ = sender.send(FromOperation::Complete { id: name }).await;
-        });
+        };
+        let task = tokio::spawn(work.in_current_span());
         self.operations.insert(id, task.abort_handle());
         Ok(None)
     }
