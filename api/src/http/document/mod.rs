@@ -10,6 +10,7 @@
 mod complete;
 mod plan;
 mod rules;
+mod text;
 mod variables;
 
 use std::{
@@ -25,6 +26,8 @@ use async_graphql::{
 use plan::Plan;
 use rules::Rules;
 use serde_json::{Map, Value};
+
+use text::Plain;
 
 use super::shape;
 use crate::graphql::error::code;
@@ -153,18 +156,19 @@ impl Documents {
 
     /// Looks at how much the document asks for, and validates it.
     fn check(&self, query: &str) -> Result<Valid<ExecutableDocument>, Unfit> {
-        if length_without_texts(query) > MAX_DOCUMENT {
+        let plain = Plain::of(query);
+        if plain.length > MAX_DOCUMENT {
             let message = format!("a document has at most {MAX_DOCUMENT} bytes beside its strings");
             return Err(Unfit::new(code::QUERY_TOO_COMPLEX, message));
         }
-        let parsed = parse_query(query).map_err(|error| {
+        let parsed = parse_query(&plain.text).map_err(|error| {
             let place = error.positions().next().map(|at| format!(" at line {}, column {}", at.line, at.column));
             Unfit::new(code::PARSE_FAILED, format!("the document is not GraphQL{}", place.unwrap_or_default()))
         })?;
         if let Some(message) = shape::excess(&parsed) {
             return Err(Unfit::new(code::QUERY_TOO_COMPLEX, message));
         }
-        self.rules.validate(query).map_err(|errors| Unfit { code: code::VALIDATION_FAILED, errors })
+        self.rules.validate(plain.text).map_err(|errors| Unfit { code: code::VALIDATION_FAILED, errors })
     }
 
     fn plan(&self, document: &Document, operation: &Operation, variables: &Variables) -> Arc<Plan> {
@@ -220,52 +224,4 @@ fn choose<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'
         };
         Unfit::new(code::OPERATION_RESOLUTION_FAILURE, message)
     })
-}
-
-/// The length of a document, its strings and comments left out.
-fn length_without_texts(query: &str) -> usize {
-    let bytes = query.as_bytes();
-    let (mut at, mut length) = (0, 0);
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let skipped = if let Some(block) = rest.strip_prefix(b"\"\"\"") {
-            6 + end_of_block(block)
-        } else if rest[0] == b'"' {
-            2 + end_of_string(&rest[1..])
-        } else if rest[0] == b'#' {
-            rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len())
-        } else {
-            length += 1;
-            1
-        };
-        at += skipped;
-    }
-    length
-}
-
-/// Where the text of a string ends: a quote without a backslash, or the end of its line.
-fn end_of_string(text: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'\\' => at += 2,
-            b'"' | b'\n' | b'\r' => return at,
-            _ => at += 1,
-        }
-    }
-    text.len()
-}
-
-/// Where the text of a block string ends: three quotes without a backslash.
-fn end_of_block(text: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        if rest.starts_with(b"\\\"\"\"") {
-            at += 4;
-        } else if rest.starts_with(b"\"\"\"") {
-            return at;
-        } else {
-            at += 1;
-        }
-    }
-    text.len()
 }

@@ -125,6 +125,23 @@ pub fn make(rules: &Rules, document: &ExecutableDocument, operation: &Operation,
     }
 }
 
+/// The names of a subscription's root fields, one for each response key; `None` when variables decide about them.
+pub fn root_of_subscription<'a>(
+    rules: &Rules,
+    document: &'a ExecutableDocument,
+    operation: &'a Operation,
+) -> Option<Vec<&'a str>> {
+    let set = &operation.selection_set;
+    let variables = Variables::default();
+    let planner = Planner { rules, document, variables: &variables };
+    let (mut seen, mut groups) = (HashSet::default(), IndexMap::new());
+    if planner.depends_on_variables(set, &mut HashSet::default()) {
+        return None;
+    }
+    planner.collect_into(&set.ty, set, &mut seen, &mut groups);
+    Some(groups.values().filter_map(|group: &Group<'a>| Some(group.first()?.name.as_str())).collect())
+}
+
 /// A literal for async-graphql, with what its variables stand for. `None`: a variable that was not given, which leaves out
 /// the argument or the input field that it stands for.
 pub fn literal(value: &Value, variable: &dyn Fn(&str) -> Option<Literal>) -> Option<Literal> {
@@ -157,13 +174,13 @@ fn number(text: &str) -> Literal {
 /// Fields of one response key.
 type Group<'a> = Vec<&'a Node<Field>>;
 
-struct Planner<'a> {
-    rules: &'a Rules,
+struct Planner<'p, 'a> {
+    rules: &'p Rules,
     document: &'a ExecutableDocument,
-    variables: &'a Variables,
+    variables: &'p Variables,
 }
 
-impl<'a> Planner<'a> {
+impl<'a> Planner<'_, 'a> {
     /// False when `@skip` or `@include` leave a selection out.
     fn included(&self, directives: &DirectiveList) -> bool {
         directives.iter().all(|directive| {
@@ -177,6 +194,16 @@ impl<'a> Planner<'a> {
                 None => value.to_bool() == Some(true),
             });
             given.unwrap_or(wanted) == wanted
+        })
+    }
+
+    /// True when a variable decides about a selection of this set, fields below it not looked at.
+    fn depends_on_variables(&self, set: &'a SelectionSet, seen: &mut HashSet<&'a str>) -> bool {
+        set.selections.iter().any(|selection| {
+            let conditions = selection.directives().iter().filter_map(|one| one.specified_argument_by_name("if"));
+            let mut variables = conditions.filter_map(|value| value.as_variable());
+            variables.next().is_some()
+                || self.fragment(selection, seen).is_some_and(|(_, set)| self.depends_on_variables(set, seen))
         })
     }
 
