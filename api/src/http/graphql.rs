@@ -403,3 +403,41 @@ fn min_position(headers: &HeaderMap) -> Result<Option<Position>, Refusal> {
         .map(|position| Some(Position::new(position)))
         .ok_or_else(|| Refusal::bad_request(format!("{MIN_POSITION} must be a position, such as 1024")))
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{Name, PathSegment, indexmap::IndexMap};
+
+    use super::*;
+
+    #[test]
+    fn an_error_that_says_when_to_come_back_gives_the_header_too() {
+        let answer = |code: &str, seconds: Option<i64>| {
+            let mut error = coded(ServerError::new("not now", None), code);
+            error.path.push(PathSegment::Field("report".into()));
+            if let (Some(extensions), Some(seconds)) = (&mut error.extensions, seconds) {
+                extensions.set("retryAfterS", seconds);
+            }
+            let mut data = IndexMap::new();
+            data.insert(Name::new("report"), GraphqlValue::Null);
+            let mut response = GraphqlResponse::new(GraphqlValue::Object(data));
+            response.errors.push(error);
+            let response = respond(MediaType::Response, response);
+            response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(answer(code::UNAVAILABLE, Some(7)).as_deref(), Some("7"));
+        assert_eq!(answer(code::UNAVAILABLE, None), None);
+        assert_eq!(answer(code::UNAVAILABLE, Some(-7)), None);
+        assert_eq!(answer(code::FORBIDDEN, Some(7)), None);
+    }
+
+    #[tokio::test]
+    async fn a_query_that_nobody_waits_for_ends_and_a_mutation_goes_on() {
+        let query = tokio::spawn(std::future::pending::<()>());
+        drop(Abandoned(Some(query.abort_handle())));
+        assert!(query.await.is_err_and(|error| error.is_cancelled()));
+        let mutation = tokio::spawn(async { tokio::task::yield_now().await });
+        drop(Abandoned(None));
+        assert!(mutation.await.is_ok());
+    }
+}

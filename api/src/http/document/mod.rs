@@ -225,3 +225,100 @@ fn choose<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'
         Unfit::new(code::OPERATION_RESOLUTION_FAILURE, message)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{PathSegment, Value as Data};
+    use serde_json::json;
+
+    use super::*;
+
+    fn prepare(documents: &Documents, query: &str) -> Result<Fit, Unfit> {
+        documents.prepare(query.to_owned(), None, Map::new())
+    }
+
+    /// What becomes of an answer whose errors have these paths.
+    fn completed(query: &str, data: Value, paths: &[&[&str]]) -> Value {
+        let Ok(fit) = prepare(&Documents::new(), query) else { panic!("{query} is not valid") };
+        let mut response = Response::new(Data::from_json(data).unwrap());
+        for path in paths {
+            let path = path.iter().map(|part| match part.parse() {
+                Ok(index) => PathSegment::Index(index),
+                Err(_) => PathSegment::Field((*part).to_owned()),
+            });
+            response.errors.push(ServerError::new("no", None).with_path(path.collect()));
+        }
+        fit.shape.complete(&mut response);
+        serde_json::to_value(&response).unwrap()
+    }
+
+    #[test]
+    fn the_schema_is_valid_and_knows_the_introspection_of_today() {
+        let sdl = crate::graphql::sdl();
+        assert!(apollo_compiler::Schema::parse_and_validate(&sdl, "schema.graphql").is_ok());
+        assert!(prepare(&Documents::new(), "{ __schema { types { name isOneOf specifiedByURL } } }").is_ok());
+    }
+
+    #[test]
+    fn a_null_goes_up_to_the_next_place_where_it_may_stand() {
+        let query = "{ desk { name statuses { key name } } __typename }";
+        let data = || json!({ "__typename": "Query", "desk": { "statuses": [{ "key": "new" }, { "name": "Open", "key": "open" }], "name": "x" } });
+        let done = completed(query, data(), &[&["desk", "statuses", "0", "name"]]);
+        assert_eq!(done["data"].to_string(), json!({ "desk": null, "__typename": "Query" }).to_string());
+        // Without a nullable place in between it is the whole answer.
+        let query = "{ nodes(ids: []) { id } }";
+        let done = completed(query, json!({}), &[&["nodes"]]);
+        assert_eq!(done["data"], Value::Null);
+    }
+
+    #[test]
+    fn an_object_whose_fields_all_failed_is_told_from_one_that_is_not_there() {
+        let query = "query { ticketByNumber(number: 1) { agent { key } requester { name } } }";
+        let failed = completed(query, json!({ "ticketByNumber": null }), &[&["ticketByNumber", "agent"]]);
+        assert_eq!(failed["data"], json!({ "ticketByNumber": { "agent": null, "requester": null } }));
+        let absent = completed(query, json!({ "ticketByNumber": null }), &[]);
+        assert_eq!(absent["data"], json!({ "ticketByNumber": null }));
+    }
+
+    #[test]
+    fn a_null_that_the_schema_forbids_is_an_error_of_ours() {
+        let done = completed("{ nodes(ids: []) { id } }", json!({ "nodes": null }), &[]);
+        assert_eq!(done["data"], Value::Null);
+        assert_eq!(done["errors"][0]["extensions"]["code"], code::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn what_never_began_has_no_data_to_complete() {
+        let done = completed("{ desk { name } }", Value::Null, &[&[]]);
+        assert_eq!(done["data"], Value::Null);
+    }
+
+    #[test]
+    fn documents_are_kept_in_bounds_and_the_one_unused_for_longest_goes_first() {
+        let documents = Documents::new();
+        let query = |n: usize| format!("{{ __typename }} # {n} {}", " ".repeat(n * 16));
+        for n in 0..KEPT_COUNT + 20 {
+            assert!(prepare(&documents, &query(n)).is_ok());
+            assert!(prepare(&documents, &query(0)).is_ok());
+        }
+        let kept = documents.kept.lock().unwrap();
+        assert!(kept.documents.len() <= KEPT_COUNT && kept.bytes <= KEPT_BYTES);
+        assert_eq!(kept.bytes, kept.documents.keys().map(|text| text.len()).sum::<usize>());
+        assert!(kept.documents.contains_key(query(0).as_str()) && !kept.documents.contains_key(query(1).as_str()));
+    }
+
+    #[test]
+    fn plans_of_one_document_are_told_apart_by_what_its_variables_decide() {
+        let documents = Documents::new();
+        let query =
+            "query ($a: Boolean!, $n: Int) { desk @include(if: $a) { name } tickets(first: $n) { totalCount } }";
+        let with = |variables: Value| {
+            let Value::Object(variables) = variables else { panic!("variables are an object") };
+            documents.prepare(query.to_owned(), None, variables).map(|fit| fit.shape.0).ok().unwrap()
+        };
+        let first = with(json!({ "a": true, "n": 1 }));
+        assert!(Arc::ptr_eq(&first, &with(json!({ "a": true, "n": 2 }))));
+        assert!(!Arc::ptr_eq(&first, &with(json!({ "a": false, "n": 1 }))));
+        assert!(!Arc::ptr_eq(&first, &with(json!({ "a": true }))));
+    }
+}
