@@ -348,10 +348,10 @@ impl Logged {
         let deadline = Instant::now() + PATIENCE;
         let found = loop {
             let printed = std::fs::read_to_string(&address).unwrap();
-            if let Some((_, rest)) = printed.split_once("http://") {
-                if let Some((found, _)) = rest.split_once('\n') {
-                    break found.trim().to_owned();
-                }
+            if let Some((_, rest)) = printed.split_once("http://")
+                && let Some((found, _)) = rest.split_once('\n')
+            {
+                break found.trim().to_owned();
             }
             assert!(Instant::now() < deadline, "the server does not start");
             std::thread::yield_now();

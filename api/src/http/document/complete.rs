@@ -127,8 +127,6 @@ fn value_of(form: &Form, value: &mut Value, failures: Option<&Failures<'_>>) -> 
 fn take_mark(object: &mut IndexMap<Name, Value>) -> Option<String> {
     let last = object.last().is_some_and(|(key, _)| key == MARK);
     let mark = if last { object.pop().map(|(_, value)| value) } else { object.shift_remove(MARK) };
-    match mark? {
-        Value::String(ty) => Some(ty),
-        _ => None,
-    }
+    let Some(Value::String(ty)) = mark else { return None };
+    Some(ty)
 }

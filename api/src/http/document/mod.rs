@@ -18,9 +18,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use apollo_compiler::{ExecutableDocument, executable::Operation, validation::Valid};
+use apollo_compiler::{ExecutableDocument, collections::HashSet, executable::Operation, validation::Valid};
 use async_graphql::{
-    Request, Response, ServerError, Variables,
+    Name, Request, Response, ServerError, Variables,
     parser::{parse_query, types::OperationType},
 };
 use plan::Plan;
@@ -103,6 +103,8 @@ struct Entry {
 /// A valid document.
 struct Document {
     executable: Valid<ExecutableDocument>,
+    /// Variables that decide whether something is selected.
+    conditions: HashSet<Name>,
     plans: Mutex<Vec<Known>>,
 }
 
@@ -147,7 +149,9 @@ impl Documents {
         {
             return Ok(document);
         }
-        let document = Arc::new(Document { executable: self.check(&query)?, plans: Mutex::default() });
+        let executable = self.check(&query)?;
+        let conditions = plan::conditions(&executable);
+        let document = Arc::new(Document { executable, conditions, plans: Mutex::default() });
         if query.len() <= KEPT_LENGTH {
             self.remember(query, &document);
         }
@@ -172,7 +176,7 @@ impl Documents {
     }
 
     fn plan(&self, document: &Document, operation: &Operation, variables: &Variables) -> Arc<Plan> {
-        let decisions = plan::decisions(&document.executable, operation, variables);
+        let decisions = plan::decisions(&document.conditions, operation, variables);
         let name = operation.name.as_ref().map(|name| name.as_str());
         let mut plans = document.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let known = plans.iter().find(|known| known.operation.as_deref() == name && known.decisions == decisions);

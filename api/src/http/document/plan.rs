@@ -57,15 +57,18 @@ pub enum Decision {
     Condition(bool),
 }
 
+/// The variables that are conditions of `@skip` or `@include`.
+pub fn conditions(document: &ExecutableDocument) -> HashSet<Name> {
+    let mut found = HashSet::default();
+    let fragments = document.fragments.values().map(|fragment| &fragment.selection_set);
+    for set in document.operations.iter().map(|operation| &operation.selection_set).chain(fragments) {
+        find_conditions(set, &mut found);
+    }
+    found
+}
+
 /// What the variables decide. Equal decisions have the same plan.
-pub fn decisions(document: &ExecutableDocument, operation: &Operation, variables: &Variables) -> Vec<Decision> {
-    if operation.variables.is_empty() {
-        return Vec::new();
-    }
-    let mut conditions = HashSet::default();
-    for set in document.fragments.values().map(|fragment| &fragment.selection_set).chain([&operation.selection_set]) {
-        find_conditions(set, &mut conditions);
-    }
+pub fn decisions(conditions: &HashSet<Name>, operation: &Operation, variables: &Variables) -> Vec<Decision> {
     let decisions = operation.variables.iter().map(|variable| match variables.get(variable.name.as_str()) {
         None => Decision::Absent,
         Some(Const::Boolean(value)) if conditions.contains(variable.name.as_str()) => Decision::Condition(*value),
@@ -74,7 +77,7 @@ pub fn decisions(document: &ExecutableDocument, operation: &Operation, variables
     decisions.collect()
 }
 
-fn find_conditions<'a>(set: &'a SelectionSet, found: &mut HashSet<&'a str>) {
+fn find_conditions(set: &SelectionSet, found: &mut HashSet<Name>) {
     for selection in &set.selections {
         let nested = match selection {
             Selection::Field(field) => Some(&field.selection_set),
@@ -83,7 +86,7 @@ fn find_conditions<'a>(set: &'a SelectionSet, found: &mut HashSet<&'a str>) {
         };
         for directive in selection.directives().iter() {
             let condition = directive.specified_argument_by_name("if").and_then(|value| value.as_variable());
-            found.extend(condition.map(|name| name.as_str()));
+            found.extend(condition.map(|name| Name::new(name.as_str())));
         }
         if let Some(nested) = nested {
             find_conditions(nested, found);
@@ -229,7 +232,7 @@ impl<'a> Planner<'_, 'a> {
 
     /// The fields of an object of type `ty`, by response key in the order of the document.
     fn collect(&self, ty: &str, sets: &[&'a SelectionSet]) -> IndexMap<&'a str, Group<'a>> {
-        let (mut groups, mut seen) = (IndexMap::new(), HashSet::default());
+        let (mut groups, mut seen): (IndexMap<&'a str, Group<'a>>, _) = (IndexMap::new(), HashSet::default());
         for set in sets {
             self.collect_into(ty, set, &mut seen, &mut groups);
         }
@@ -245,7 +248,7 @@ impl<'a> Planner<'_, 'a> {
     ) {
         for selection in set.selections.iter().filter(|selection| self.included(selection.directives())) {
             if let Selection::Field(field) = selection {
-                groups.entry(field.response_key().as_str()).or_insert_with(Vec::new).push(field);
+                groups.entry(field.response_key().as_str()).or_default().push(field);
             } else if let Some((condition, set)) = self.fragment(selection, seen)
                 && condition.is_none_or(|condition| self.applies(condition, ty))
             {
@@ -305,7 +308,7 @@ impl<'a> Planner<'_, 'a> {
     /// The selections of a union or interface. Its own fields stay at its own level, where async-graphql counts their
     /// complexity once; the rest goes into one fragment for each type that the document names.
     fn of_abstract(&self, ty: &str, sets: &[&'a SelectionSet]) -> Vec<executed::Selection> {
-        let mut own = IndexMap::new();
+        let mut own: IndexMap<&'a str, Group<'a>> = IndexMap::new();
         let mut narrower: IndexMap<&'a str, Vec<&'a SelectionSet>> = IndexMap::new();
         let mut seen = HashSet::default();
         for set in sets {
@@ -349,7 +352,7 @@ impl<'a> Planner<'_, 'a> {
     ) {
         for selection in set.selections.iter().filter(|selection| self.included(selection.directives())) {
             if let Selection::Field(field) = selection {
-                own.entry(field.response_key().as_str()).or_insert_with(Vec::new).push(field);
+                own.entry(field.response_key().as_str()).or_default().push(field);
             } else if let Some((condition, set)) = self.fragment(selection, seen) {
                 match condition {
                     Some(condition) if condition != ty => narrower.entry(condition).or_default().push(set),

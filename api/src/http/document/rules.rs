@@ -228,11 +228,9 @@ impl<'a> Check<'a> {
             return;
         }
         if ty.is_list() {
-            match &**value {
-                Value::List(items) => items.iter().for_each(|item| self.value(ty.item_type(), item, false)),
-                // One value stands for a list of one (3.11).
-                _ => self.value(ty.item_type(), value, false),
-            }
+            // One value stands for a list of one (3.11).
+            let items = value.as_list().unwrap_or(std::slice::from_ref(value));
+            items.iter().for_each(|item| self.value(ty.item_type(), item, false));
             return;
         }
         match self.rules.schema.types.get(ty.inner_named_type()) {

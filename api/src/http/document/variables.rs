@@ -80,13 +80,14 @@ impl Coercion<'_> {
         let rules = self.rules;
         match rules.schema.types.get(name) {
             Some(ExtendedType::InputObject(object)) => self.object(object, value),
-            Some(ExtendedType::Enum(defined)) => match value {
-                Json::String(text) if defined.values.contains_key(text.as_str()) => Value::Enum(Name::new(text)),
-                _ => {
-                    let all: Vec<&str> = defined.values.keys().map(|value| value.as_str()).collect();
-                    self.refuse(format!("{name} is one of {}, as a string", all.join(", ")))
+            Some(ExtendedType::Enum(defined)) => {
+                let known = value.as_str().filter(|text| defined.values.contains_key(*text));
+                if let Some(text) = known {
+                    return Value::Enum(Name::new(text));
                 }
-            },
+                let all: Vec<&str> = defined.values.keys().map(|value| value.as_str()).collect();
+                self.refuse(format!("{name} is one of {}, as a string", all.join(", ")))
+            }
             _ => self.scalar(name, value),
         }
     }
