@@ -10,13 +10,20 @@
 //! - The *median* is the mean of the middle two when the count is even; *p90* is the nearest rank: element number
 //!   `ceil(0.9 n)` of the sorted list, counted from 1.
 //! - The *backlog* at an instant are the tickets that were opened at or before it and not closed then.
-//! - *Compliance* of a service level is met / (met + missed); clocks that still run or were cancelled are neither.
+//! - Clocks of service levels are *met*, *missed* or *cancelled* in the period in which they ended, under the policy and the
+//!   deadline that they had then. Only what happened before the end of the period counts: of the ends of one clock the last
+//!   within the period that no reopening within the period undid, as with resolutions and closings. A clock that is met in
+//!   January, reopened in February and met again is met in January and met in February; over both it is one clock, met once.
+//! - Clocks are *active* or *overdue* as of the latest of the backlog's instants: those that started in the period, were
+//!   known then, and had not ended then, with the deadline that they had then. Without an instant it is all that is known,
+//!   and none is overdue.
+//! - *Compliance* of a service level is met / (met + missed); clocks that are active or were cancelled are neither.
 
 use std::collections::{BTreeMap, HashMap};
 
 use docket_core::{
     ids::{PolicyKey, TrackKey},
-    sla::{Clock, ClockState},
+    sla::{Clock, ClockAt, Ending},
     ticket::{Channel, Priority, SlaMetric, TicketEvent},
     time::Timestamp,
 };
@@ -142,7 +149,7 @@ impl ReportView {
         };
         for fact in self.facts.iter().filter(|fact| period.holds(fact.at)) {
             let Some(row) = tickets.by_number(fact.number) else { continue };
-            let taken = fact.at.millis_since(row.opened_at);
+            let taken = taken(row.opened_at, fact);
             if fact.kind == FactKind::FirstResponse {
                 measure(fact, &|tally| tally.first_response_ms.push(taken));
             } else if fact.kind == FactKind::Resolved && row.first_resolved_at == Some(fact.at) {
@@ -156,15 +163,15 @@ impl ReportView {
         }
         for fact in last_resolved.values() {
             let Some(opened_at) = opened_at(fact.number) else { continue };
-            let taken = fact.at.millis_since(opened_at);
+            let taken = taken(opened_at, fact);
             measure(fact, &|tally| {
                 tally.last_resolution_ms.push(taken);
-                tally.last_resolution_less_waiting_ms.push(taken - fact.waited_ms);
+                tally.last_resolution_less_waiting_ms.push((taken - fact.waited_ms).max(0));
             });
         }
         for fact in last_closed.values() {
             let Some(opened_at) = opened_at(fact.number) else { continue };
-            let taken = fact.at.millis_since(opened_at);
+            let taken = taken(opened_at, fact);
             measure(fact, &|tally| tally.closing_ms.push(taken));
         }
         let groups = Dimension::ALL.iter().zip(groups).map(|(dimension, groups)| GroupedReport {
@@ -220,6 +227,11 @@ pub struct ReportPeriod {
 impl ReportPeriod {
     pub(crate) fn holds(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to)
+    }
+
+    /// Its last instant: instants are whole milliseconds.
+    pub(crate) fn last(&self) -> Option<Timestamp> {
+        self.to.map(|to| to.plus_millis(-1))
     }
 }
 
@@ -314,46 +326,59 @@ impl Tally {
     }
 }
 
+/// From the opening to a fact. An import may date a fact before the opening; it took no time then.
+fn taken(opened_at: Timestamp, fact: &Fact) -> i64 {
+    fact.at.millis_since(opened_at).max(0)
+}
+
 fn sla(period: ReportPeriod, now: Option<Timestamp>, tickets: &TicketsView) -> Vec<SlaReport> {
     let mut by_policy: BTreeMap<(TrackKey, PolicyKey, SlaMetric), SlaReport> = BTreeMap::new();
-    for row in tickets.rows() {
-        for clock in &row.clocks.clocks {
-            if !period.holds(counts_at(clock)) {
-                continue;
-            }
-            let key = (clock.track.clone(), clock.policy.clone(), clock.metric);
-            let report = by_policy.entry(key).or_insert_with(|| SlaReport {
-                track: clock.track.clone(),
-                policy: clock.policy.clone(),
-                metric: clock.metric,
-                met: 0,
-                missed: 0,
-                active: 0,
-                overdue: 0,
-                cancelled: 0,
-                cancelled_late: 0,
-            });
-            match (clock.met(), clock.state) {
-                (Some(true), _) => report.met += 1,
-                (Some(false), _) => report.missed += 1,
-                (None, ClockState::Cancelled(at)) => {
+    let mut report_of = |clock: &Clock, policy: &PolicyKey, count: &dyn Fn(&mut SlaReport)| {
+        let key = (clock.track.clone(), policy.clone(), clock.metric);
+        count(by_policy.entry(key).or_insert_with(|| SlaReport {
+            track: clock.track.clone(),
+            policy: policy.clone(),
+            metric: clock.metric,
+            met: 0,
+            missed: 0,
+            active: 0,
+            overdue: 0,
+            cancelled: 0,
+            cancelled_late: 0,
+        }));
+    };
+    for clock in tickets.rows().flat_map(|row| &row.clocks.clocks) {
+        if let Some((policy, ending, _)) = ended_in(period, clock) {
+            report_of(clock, policy, &|report| match ending {
+                Ending::Met => report.met += 1,
+                Ending::Missed => report.missed += 1,
+                Ending::Cancelled => report.cancelled += 1,
+                Ending::CancelledLate => {
                     report.cancelled += 1;
-                    report.cancelled_late += u64::from(clock.breached_at(at).is_some());
+                    report.cancelled_late += 1;
                 }
-                (None, ClockState::Running(_) | ClockState::Paused(_) | ClockState::Fulfilled(_)) => {
-                    report.active += 1;
-                    let overdue = clock.due_at.zip(now).is_some_and(|(due, now)| due < now);
-                    report.overdue += u64::from(overdue);
-                }
-            }
+            });
+        }
+        if let Some(active) = active_at(now, period, clock) {
+            report_of(clock, active.policy, &|report| {
+                report.active += 1;
+                report.overdue += u64::from(now.is_some_and(|now| active.is_overdue(now)));
+            });
         }
     }
     by_policy.into_values().collect()
 }
 
-/// The instant by which a clock belongs to a period: that of its end, or of its start while it has not ended.
-pub(crate) fn counts_at(clock: &Clock) -> Timestamp {
-    clock.ended_at().unwrap_or(clock.activated_at)
+/// How a clock had ended within a period by the end of the period, under which policy, and when.
+pub(crate) fn ended_in(period: ReportPeriod, clock: &Clock) -> Option<(&PolicyKey, Ending, Timestamp)> {
+    let then = clock.at(period.last())?;
+    let (ending, at) = then.ended?;
+    period.holds(at).then_some((then.policy, ending, at))
+}
+
+/// A clock that started in a period and was active at an instant, as it was then; as it is without one.
+pub(crate) fn active_at(instant: Option<Timestamp>, period: ReportPeriod, clock: &Clock) -> Option<ClockAt<'_>> {
+    clock.at(instant).filter(|then| then.ended.is_none() && period.holds(clock.activated_at))
 }
 
 /// A report.
@@ -489,15 +514,15 @@ pub struct SlaReport {
     pub policy: PolicyKey,
     /// The metric.
     pub metric: SlaMetric,
-    /// Clocks fulfilled in time.
+    /// Clocks fulfilled in time, within the period.
     pub met: u64,
-    /// Clocks fulfilled too late.
+    /// Clocks fulfilled too late, within the period.
     pub missed: u64,
-    /// Clocks that run or stand.
+    /// Clocks that started in the period and ran or stood at the latest of the backlog's instants.
     pub active: u64,
-    /// Of these, the ones past their deadline at the latest of the backlog's instants: they will be missed.
+    /// Of these, the ones past their deadline then.
     pub overdue: u64,
-    /// Clocks that were cancelled, for example because the ticket was closed without a resolution.
+    /// Clocks that were cancelled within the period, for example because the ticket was closed without a resolution.
     pub cancelled: u64,
     /// Of these, the ones that were past their deadline when they were cancelled.
     pub cancelled_late: u64,

@@ -8,14 +8,14 @@ use docket_core::{
     event::{Commit, Event},
     ids::{PolicyKey, QueueKey, StreamId, TicketId, TrackKey},
     personal::Personal,
-    sla::{ClockState, Clocks, policies_to_apply},
+    sla::{Clocks, Ending, policies_to_apply},
     ticket::{Priority, SlaMetric, SlaReason, Ticket, TicketEvent},
     time::Timestamp,
 };
 use serde::Serialize;
 
 use crate::{
-    report::{ReportPeriod, counts_at},
+    report::{ReportPeriod, active_at, ended_in},
     views::Views,
 };
 
@@ -93,12 +93,10 @@ impl WhatIf {
         let mut groups = BTreeMap::new();
         let tickets = views.tickets();
         for row in tickets.rows() {
-            if let Some(queue) = tickets.queues.name(row.queue) {
-                count(&mut groups, &row.clocks, queue, row.priority, period, |group| &mut group.official);
-            }
+            count(&mut groups, &row.clocks, period, |group| &mut group.official);
         }
         for ticket in self.tickets.values() {
-            count(&mut groups, &ticket.clocks, &ticket.queue, ticket.priority, period, |group| &mut group.supposed);
+            count(&mut groups, &ticket.clocks, period, |group| &mut group.supposed);
         }
         Comparison { groups: groups.into_values().collect() }
     }
@@ -129,9 +127,9 @@ pub struct Compliance {
     pub metric: SlaMetric,
     /// The policy by which it was, or would have been, measured.
     pub policy: PolicyKey,
-    /// The ticket's queue.
+    /// The ticket's queue when the clock ended; its present one while the clock is active.
     pub queue: QueueKey,
-    /// The ticket's priority.
+    /// The ticket's priority when the clock ended; its present one while the clock is active.
     pub priority: Priority,
     /// What was.
     pub official: Tally,
@@ -139,14 +137,14 @@ pub struct Compliance {
     pub supposed: Tally,
 }
 
-/// Clocks by how they ended.
+/// Clocks by how they ended within the period, as in [`Report`](crate::Report).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Tally {
     /// Fulfilled in time.
     pub met: u64,
     /// Fulfilled too late.
     pub missed: u64,
-    /// Running or standing.
+    /// Started within the period, and running or standing at its end.
     pub active: u64,
     /// Cancelled.
     pub cancelled: u64,
@@ -155,6 +153,20 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Counts a clock that ended, or one that is active.
+    const fn count(&mut self, ended: Option<Ending>) {
+        match ended {
+            Some(Ending::Met) => self.met += 1,
+            Some(Ending::Missed) => self.missed += 1,
+            Some(Ending::Cancelled) => self.cancelled += 1,
+            Some(Ending::CancelledLate) => {
+                self.cancelled += 1;
+                self.cancelled_late += 1;
+            }
+            None => self.active += 1,
+        }
+    }
+
     /// Adds another one.
     pub fn add(&mut self, other: &Self) {
         self.met += other.met;
@@ -199,34 +211,25 @@ impl Comparison {
 
 type Groups = BTreeMap<(TrackKey, SlaMetric, PolicyKey, QueueKey, Priority), Compliance>;
 
-fn count(
-    groups: &mut Groups,
-    clocks: &Clocks,
-    queue: &QueueKey,
-    priority: Priority,
-    period: ReportPeriod,
-    side: impl Fn(&mut Compliance) -> &mut Tally,
-) {
-    for clock in clocks.clocks.iter().filter(|clock| period.holds(counts_at(clock))) {
-        let key = (clock.track.clone(), clock.metric, clock.policy.clone(), queue.clone(), priority);
-        let group = groups.entry(key).or_insert_with(|| Compliance {
-            track: clock.track.clone(),
-            metric: clock.metric,
-            policy: clock.policy.clone(),
-            queue: queue.clone(),
-            priority,
-            official: Tally::default(),
-            supposed: Tally::default(),
-        });
-        let tally = side(group);
-        match (clock.met(), clock.state) {
-            (Some(true), _) => tally.met += 1,
-            (Some(false), _) => tally.missed += 1,
-            (None, ClockState::Cancelled(at)) => {
-                tally.cancelled += 1;
-                tally.cancelled_late += u64::from(clock.breached_at(at).is_some());
-            }
-            (None, ClockState::Running(_) | ClockState::Paused(_) | ClockState::Fulfilled(_)) => tally.active += 1,
+fn count(groups: &mut Groups, clocks: &Clocks, period: ReportPeriod, side: fn(&mut Compliance) -> &mut Tally) {
+    for clock in &clocks.clocks {
+        let ended = ended_in(period, clock);
+        // As of the period's end, so that a past period stays what it was.
+        let active = active_at(period.last(), period, clock);
+        let counted = ended.map(|(policy, ending, at)| (policy, Some(ending), Some(at)));
+        for (policy, ending, at) in counted.into_iter().chain(active.map(|active| (active.policy, None, None))) {
+            let Some((queue, priority)) = clocks.place_at(at) else { continue };
+            let key = (clock.track.clone(), clock.metric, policy.clone(), queue.clone(), priority);
+            let group = groups.entry(key).or_insert_with(|| Compliance {
+                track: clock.track.clone(),
+                metric: clock.metric,
+                policy: policy.clone(),
+                queue: queue.clone(),
+                priority,
+                official: Tally::default(),
+                supposed: Tally::default(),
+            });
+            side(group).count(ending);
         }
     }
 }

@@ -110,7 +110,10 @@ pub async fn page(session: &Session, paging: &Paging) -> Result<CommitConnection
     };
     // Positions have no gaps, so places are found by counting.
     let after = place(&paging.after)?.unwrap_or(0).min(head);
-    let before = place(&paging.before)?.map_or(head + 1, |before| before.min(head + 1)).max(after + 1);
+    let before = place(&paging.before)?.map_or(head + 1, |before| before.clamp(1, head + 1));
+    // A page between two places that overlap is empty; it stands at the one that it starts from.
+    let (after, before) =
+        if paging.backward { (after.min(before - 1), before) } else { (after, before.max(after + 1)) };
     let available = before - after - 1;
     let taken = available.min(paging.limit as u64);
     let start = if paging.backward { before - 1 - taken } else { after };

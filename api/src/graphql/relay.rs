@@ -1,6 +1,6 @@
 //! Global ids and connections, after relay.dev. Ids are a type's prefix and the thing's own id or key.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use async_graphql::{Error, ID, SimpleObject};
 
@@ -24,9 +24,9 @@ pub fn local_id<T: FromStr>(kind: &str, id: &ID) -> Option<T> {
 /// Where a page stands among its neighbours.
 #[derive(SimpleObject, Debug, Clone, Default)]
 pub struct PageInfo {
-    /// More comes after.
+    /// Something comes after the last element of the page.
     pub has_next_page: bool,
-    /// More comes before.
+    /// Something comes before the first element of the page.
     pub has_previous_page: bool,
     /// Cursor of the first element.
     pub start_cursor: Option<String>,
@@ -70,36 +70,30 @@ impl Paging {
         Ok(Self { limit, after, before, backward: last.is_some() })
     }
 
-    /// A page of a list whose elements have unique keys, in the order given.
-    pub fn of_list<T>(&self, list: Vec<(String, T)>) -> Result<Slice<T>, Error> {
-        let total = list.len();
-        let place = |cursor: &Option<String>| -> Result<Option<usize>, Error> {
-            let Some(cursor) = cursor else { return Ok(None) };
-            let key = list_key(cursor).ok_or_else(|| bad_input("not a cursor: pass one back as it was given out"))?;
-            // An element that is gone still has its place, as long as the list is sorted by its keys.
-            Ok(Some(list.binary_search_by(|(other, _)| other.as_str().cmp(&key)).map_or_else(|at| at, |at| at + 1)))
-        };
-        let start = place(&self.after)?.unwrap_or(0);
-        let end = match place(&self.before)? {
-            None => total,
-            Some(at) => match &self.before {
-                Some(cursor)
-                    if list.get(at.wrapping_sub(1)).is_some_and(|(key, _)| list_key(cursor).as_ref() == Some(key)) =>
-                {
-                    at - 1
-                }
-                _ => at,
+    /// A page of a list in the order of its keys. A key keeps its place when its element is gone: that holds only for a list
+    /// that is sorted by them, so it takes nothing else.
+    pub fn of_list<T>(&self, list: BTreeMap<String, T>) -> Result<Slice<T>, Error> {
+        let key = |cursor: &Option<String>| match cursor {
+            None => Ok(None),
+            Some(cursor) => match list_key(cursor) {
+                None => Err(bad_input("not a cursor: pass one back as it was given out")),
+                key => Ok(key),
             },
         };
-        let end = end.max(start);
-        let length = end - start;
-        let taken = length.min(self.limit);
+        let (after, before) = (key(&self.after)?, key(&self.before)?);
+        let total = list.len();
+        let up_to = |key: String| list.range(..=key).count();
+        let start = after.map_or(0, up_to);
+        let end = before.map_or(total, |key| list.range(..key).count());
+        // A page between two places that overlap is empty; it stands at the one that it starts from.
+        let (start, end) = if self.backward { (start.min(end), end) } else { (start, end.max(start)) };
+        let taken = (end - start).min(self.limit);
         let first = if self.backward { end - taken } else { start };
-        let page: Vec<(String, T)> = list.into_iter().skip(first).take(taken).collect();
+        let page = list.into_iter().skip(first).take(taken);
         Ok(Slice {
             has_previous: first > 0,
             has_next: first + taken < total,
-            elements: page.into_iter().map(|(key, element)| (list_cursor(&key), element)).collect(),
+            elements: page.map(|(key, element)| (list_cursor(&key), element)).collect(),
             total,
         })
     }
@@ -174,7 +168,7 @@ pub(crate) use connection;
 mod tests {
     use super::*;
 
-    fn list() -> Vec<(String, u32)> {
+    fn list() -> BTreeMap<String, u32> {
         (0..10).map(|n| (format!("key-{n}"), n)).collect()
     }
 
@@ -191,6 +185,16 @@ mod tests {
         assert_eq!((numbers(&second), second.has_previous), (vec![3, 4, 5], true));
         let back = Paging::new(None, None, Some(2), after).unwrap().of_list(list()).unwrap();
         assert_eq!((numbers(&back), back.has_next, back.has_previous), (vec![0, 1], true, false));
+        let mut list_without = list();
+        list_without.remove("key-2");
+        let cursor = Some(first.elements[2].0.clone());
+        let gone = Paging::new(None, cursor.clone(), Some(20), None).unwrap().of_list(list_without.clone()).unwrap();
+        assert_eq!((numbers(&gone), gone.has_previous), ((3..10).collect(), true));
+        let gone = Paging::new(Some(20), None, None, cursor.clone()).unwrap().of_list(list_without).unwrap();
+        assert_eq!((numbers(&gone), gone.has_next), (vec![0, 1], true));
+        // Nothing lies between a place and itself; both sides of it are there.
+        let none = Paging::new(Some(20), cursor.clone(), None, cursor).unwrap().of_list(list()).unwrap();
+        assert_eq!((numbers(&none), none.has_previous, none.has_next), (vec![], true, true));
         let last = Paging::new(None, None, Some(2), None).unwrap().of_list(list()).unwrap();
         assert_eq!((numbers(&last), last.has_next), (vec![8, 9], false));
     }

@@ -88,11 +88,11 @@ pub struct SlaClock {
     pub due_at: Option<DateTime>,
     /// Fulfilled in time; null while it is not fulfilled.
     pub met: Option<bool>,
-    /// The breach is on record.
+    /// That the deadline passed is on record. It belongs to the deadline: a clock that gets a later one begins anew.
     pub breached: bool,
     /// When the deadline passed while it was active, whether or not that is on record yet.
     pub breached_at: Option<DateTime>,
-    /// Level of the last step of its escalation; 0 for none.
+    /// Level of the last step of the escalation for its deadline; 0 for none.
     pub level: i32,
 }
 
@@ -116,9 +116,9 @@ impl SlaClock {
             state_since: since.into(),
             due_at: clock.due_at.map(DateTime),
             met: clock.met(),
-            breached: clock.breached,
+            breached: clock.breached(),
             breached_at: clock.breached_at(now).map(DateTime),
-            level: i32::from(clock.level),
+            level: i32::from(clock.level()),
         }
     }
 }
@@ -320,9 +320,16 @@ impl Ticket {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<TimelineConnection, Error> {
         let paging = Paging::new(first, after, last, before)?;
+<<<<<<< HEAD
         let session = Session::of(context)?.at(&self.views);
         let history = session.history(self.row()?.id).await?;
         Ok(paging.of_list(entries(&session, &history))?.into())
+=======
+        let session = Session { views: Arc::clone(&self.views), ..session.clone() };
+        let history = session.engine.history(&session.principal, self.row()?.id, &self.views);
+        let history = history.map_err(|error| top_level(&error))?;
+        Ok(paging.of_list(entries(&session, &history).into_iter().collect())?.into())
+>>>>>>> f9f8fc3 (Marks belong to the deadline that they were for; figures of the past are what clocks were then; pages by rank)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::history::History;
 use crate::{
     calendar::{Calendar, Window},
     desk::{Desk, PolicyDefinition, Span, Target},
@@ -160,14 +161,30 @@ pub struct Clock {
     /// The deadline: while running, the instant at which the target will be used up; while standing, only when it was
     /// used up before.
     pub due_at: Option<Timestamp>,
-    /// A warning is on record.
-    pub warned: bool,
-    /// The breach is on record.
-    pub breached: bool,
-    /// Level of the last step of its escalation that was taken; 0 for none.
-    pub level: u8,
-    /// When that step was taken: none follows before it.
-    pub level_at: Option<Timestamp>,
+    /// What is on record of its deadlines; none, for most clocks, when nothing is. Boxed, as there are millions of clocks.
+    marks: Option<Box<Marks>>,
+    /// What it was earlier, as far as the rest does not say so; none for most clocks.
+    pub(super) history: Option<Box<History>>,
+}
+
+/// What is on record of a clock's deadlines.
+///
+/// Each mark belongs to the deadline that it was for. It holds for that one and for every earlier one; a later deadline is
+/// told of anew. No mark gives way to one for an earlier deadline: two policies whose steps hand a ticket to and fro come
+/// to an end, because what was told for the later of their deadlines was told for both.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Marks {
+    warned: Option<Timestamp>,
+    breached: Option<Timestamp>,
+    step: Option<Step>,
+}
+
+/// The last step of an escalation that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Step {
+    due_at: Timestamp,
+    level: u8,
+    taken_at: Timestamp,
 }
 
 impl Clock {
@@ -195,7 +212,100 @@ impl Clock {
     /// The instant at which its deadline passed while it was active, as seen at `now`: a fact, whether or not a timer has
     /// recorded it.
     pub fn breached_at(&self, now: Timestamp) -> Option<Timestamp> {
-        self.due_at.filter(|due| *due < self.ended_at().unwrap_or(now))
+        self.due_at.filter(|due| self.breached() || *due < self.ended_at().unwrap_or(now))
+    }
+
+    /// A warning of its present deadline is on record.
+    pub fn warned(&self) -> bool {
+        self.told(self.marks.as_ref().and_then(|marks| marks.warned))
+    }
+
+    /// That its present deadline passed is on record, and no earlier end of the clock that became known later belies it.
+    pub fn breached(&self) -> bool {
+        self.told(self.marks.as_ref().and_then(|marks| marks.breached))
+            && self.ended_at().is_none_or(|ended| self.due_at.is_some_and(|due| due < ended))
+    }
+
+    /// Level of the last step of the escalation for its present deadline; 0 for none.
+    pub fn level(&self) -> u8 {
+        self.step().map_or(0, |step| step.level)
+    }
+
+    /// Before it nobody is told of the present deadline: it was not known, or a step that comes earlier had to be taken.
+    pub(super) fn tells_from(&self) -> Timestamp {
+        let known = self.known_since();
+        self.step().map_or(known, |step| known.max(step.taken_at))
+    }
+
+    /// When the present deadline became the deadline.
+    fn known_since(&self) -> Timestamp {
+        let moved = self.history.as_ref().and_then(|history| history.last_change());
+        let known = moved.map_or(self.activated_at, |moved| moved.max(self.activated_at));
+        match (self.state, self.due_at) {
+            // A pause moved it, unless it had passed before.
+            (ClockState::Running(since), Some(due)) if since <= due => known.max(since),
+            _ => known,
+        }
+    }
+
+    fn step(&self) -> Option<&Step> {
+        let step = self.marks.as_ref()?.step.as_ref()?;
+        self.told(Some(step.due_at)).then_some(step)
+    }
+
+    /// True when what was told of a deadline holds for the present one.
+    fn told(&self, of: Option<Timestamp>) -> bool {
+        self.due_at.zip(of).is_some_and(|(due, told)| due <= told)
+    }
+
+    /// A warning of a deadline was given.
+    pub(super) fn mark_warned(&mut self, due_at: Timestamp) {
+        let marks = self.marks.get_or_insert_default();
+        marks.warned = marks.warned.max(Some(due_at));
+    }
+
+    /// The breach of a deadline was recorded.
+    pub(super) fn mark_breached(&mut self, due_at: Timestamp) {
+        let marks = self.marks.get_or_insert_default();
+        marks.breached = marks.breached.max(Some(due_at));
+    }
+
+    /// A step of the escalation for a deadline was taken.
+    pub(super) fn mark_step(&mut self, due_at: Timestamp, level: u8, taken_at: Timestamp) {
+        let marks = self.marks.get_or_insert_default();
+        let due_at = marks.step.map_or(due_at, |step| step.due_at.max(due_at));
+        marks.step = Some(Step { due_at, level, taken_at });
+    }
+
+    /// A clock that waits since an instant, and of which nobody knew before `known_at`.
+    #[expect(clippy::too_many_arguments, reason = "a clock has that many parts, and is made in one place")]
+    pub(super) fn start(
+        track: TrackKey,
+        policy: &PolicyDefinition,
+        metric: SlaMetric,
+        instance: u32,
+        target: Target,
+        (since, known_at): (Timestamp, Timestamp),
+        (state, runs): (ClockState, Vec<(Timestamp, Timestamp)>),
+        hours: WorkingTime<'_>,
+    ) -> Self {
+        let mut clock = Self {
+            track,
+            policy: policy.key.clone(),
+            metric,
+            instance,
+            target,
+            allowed: hours.allowed(since, target),
+            activated_at: since,
+            state,
+            runs,
+            due_at: None,
+            marks: None,
+            history: None,
+        };
+        clock.reckon(hours);
+        clock.was_absent_until(known_at);
+        clock
     }
 
     /// Ends the present run, if there is one, and puts the clock into another state.
@@ -208,7 +318,9 @@ impl Clock {
 
     /// Gives it the target of a policy, and the deadline that follows.
     pub(super) fn aim(&mut self, policy: &PolicyDefinition, target: Target, hours: WorkingTime<'_>) {
-        self.policy = policy.key.clone();
+        if self.policy != policy.key {
+            self.policy = policy.key.clone();
+        }
         self.target = target;
         self.allowed = hours.allowed(self.activated_at, target);
         self.reckon(hours);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{Clock, ClockState, Pin, WorkingTime};
 use crate::{
-    desk::{AgentOpened, Desk, PolicyDefinition, ReopenRule, Target},
+    desk::{AgentOpened, Desk, PolicyDefinition, ReopenRule},
     ids::{QueueKey, TrackKey},
     ticket::{CallOutcome, Priority, SlaApplied, SlaMetric, StatusRef, TicketEvent},
     time::Timestamp,
@@ -22,6 +22,14 @@ struct Conversation {
     next_since: Option<Timestamp>,
     /// The last answer.
     update_since: Option<Timestamp>,
+}
+
+/// What a ticket was until it changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    until: Timestamp,
+    queue: QueueKey,
+    priority: Priority,
 }
 
 /// All clocks of a ticket.
@@ -39,6 +47,8 @@ pub struct Clocks {
     picked_up: bool,
     team_since: Option<Timestamp>,
     reopened_at: Option<Timestamp>,
+    /// Where it was before, since a clock of it first ended.
+    places: Vec<Place>,
     /// Every status and since when.
     statuses: Vec<(Timestamp, StatusRef)>,
     spoken: Conversation,
@@ -64,6 +74,16 @@ impl Clocks {
     /// True when an agent opened the ticket on somebody's behalf.
     pub const fn by_agent(&self) -> bool {
         self.by_agent
+    }
+
+    /// Queue and priority of the ticket when a clock of it ended and all of that instant had happened; the present ones
+    /// without an instant.
+    pub fn place_at(&self, ended_at: Option<Timestamp>) -> Option<(&QueueKey, Priority)> {
+        let place = ended_at.and_then(|at| self.places.iter().find(|place| at < place.until));
+        match place {
+            Some(place) => Some((&place.queue, place.priority)),
+            None => Some((self.queue.as_ref()?, self.priority)),
+        }
     }
 
     pub(super) const fn priority(&self) -> Priority {
@@ -163,8 +183,12 @@ impl Clocks {
                 self.fulfil(&[SlaMetric::TeamHandling], at, desk, |_| true);
                 self.team_since = None;
             }
-            TicketEvent::QueueChanged(e) => self.queue = Some(e.to.clone()),
+            TicketEvent::QueueChanged(e) => {
+                self.leave_place(at);
+                self.queue = Some(e.to.clone());
+            }
             TicketEvent::PriorityChanged(e) => {
+                self.leave_place(at);
                 self.priority = e.to;
                 self.retarget(at, desk, |_| true);
             }
@@ -172,13 +196,16 @@ impl Clocks {
             TicketEvent::Resolved(e) => self.finish(&e.to, at, true, desk),
             TicketEvent::Closed(e) => self.finish(&e.to, at, false, desk),
             TicketEvent::Reopened(e) => self.reopen(&e.to, at, desk),
-            TicketEvent::SlaWarned(e) => self.mark(&e.track, e.metric, e.instance, |clock| clock.warned = true),
-            TicketEvent::SlaBreached(e) => self.mark(&e.track, e.metric, e.instance, |clock| clock.breached = true),
+            TicketEvent::SlaWarned(e) => {
+                self.mark(&e.track, e.metric, e.instance, |clock| clock.mark_warned(e.due_at));
+            }
+            TicketEvent::SlaBreached(e) => {
+                self.mark(&e.track, e.metric, e.instance, |clock| clock.mark_breached(e.due_at));
+            }
             TicketEvent::Escalated(e) => {
                 if let Some(step) = &e.step {
                     self.mark(&step.track, step.metric, step.instance, |clock| {
-                        clock.level = step.level;
-                        clock.level_at = Some(at);
+                        clock.mark_step(step.due_at, step.level, at);
                     });
                 }
             }
@@ -190,6 +217,17 @@ impl Clocks {
             | TicketEvent::FollowerAdded(_)
             | TicketEvent::FollowerRemoved(_)
             | TicketEvent::FieldChanged(_) => {}
+        }
+    }
+
+    /// Remembers queue and priority before they change. Only what has ended asks for them: a ticket that is sorted while
+    /// all its clocks go on remembers nothing.
+    fn leave_place(&mut self, at: Timestamp) {
+        if let Some(queue) = &self.queue
+            && self.clocks.iter().any(|clock| clock.was_ever_over())
+        {
+            let place = Place { until: at, queue: queue.clone(), priority: self.priority };
+            push_one(&mut self.places, place);
         }
     }
 
@@ -226,18 +264,20 @@ impl Clocks {
                 return clock.activated_at != at;
             };
             let stands = status.as_ref().is_some_and(|status| policy.pauses(clock.metric, status));
-            match (clock.state, stands) {
-                (ClockState::Running(_), true) => clock.stop(at, ClockState::Paused(at)),
-                (ClockState::Paused(_), false) => clock.state = ClockState::Running(at),
-                (
-                    ClockState::Running(_)
-                    | ClockState::Paused(_)
-                    | ClockState::Fulfilled(_)
-                    | ClockState::Cancelled(_),
-                    _,
-                ) => {}
-            }
-            clock.aim(policy, target, hours);
+            clock.change(at, |clock| {
+                match (clock.state, stands) {
+                    (ClockState::Running(_), true) => clock.stop(at, ClockState::Paused(at)),
+                    (ClockState::Paused(_), false) => clock.state = ClockState::Running(at),
+                    (
+                        ClockState::Running(_)
+                        | ClockState::Paused(_)
+                        | ClockState::Fulfilled(_)
+                        | ClockState::Cancelled(_),
+                        _,
+                    ) => {}
+                }
+                clock.aim(policy, target, hours);
+            });
             true
         });
         self.start_missing(at, desk);
@@ -275,17 +315,9 @@ impl Clocks {
                     let instance = of_metric().map(|clock| clock.instance).max().unwrap_or(0) + 1;
                     let (state, runs) = self.counted_since(since, at, metric, policy);
                     let track = pin.track.clone();
-                    started.push(new_clock(
-                        track,
-                        policy,
-                        metric,
-                        instance,
-                        target,
-                        since,
-                        state,
-                        runs,
-                        pin.hours(desk),
-                    ));
+                    let (known, counted) = ((since, at), (state, runs));
+                    let hours = pin.hours(desk);
+                    started.push(Clock::start(track, policy, metric, instance, target, known, counted, hours));
                 }
             }
         }
@@ -401,9 +433,11 @@ impl Clocks {
                     (clock.state, fulfils, goes_on, clock.metric)
                 {
                     // Resolved again, straight from closed: the last resolution is the one that counts.
-                    clock.runs.extend(clock.ended_at().map(|ended| (ended, at)));
-                    clock.state = ClockState::Fulfilled(at);
-                    clock.reckon(hours);
+                    clock.change(at, |clock| {
+                        clock.runs.extend(clock.ended_at().map(|ended| (ended, at)));
+                        clock.state = ClockState::Fulfilled(at);
+                        clock.reckon(hours);
+                    });
                 }
             }
         }
@@ -436,17 +470,20 @@ impl Clocks {
                     SlaMetric::Resolution | SlaMetric::NextResponse | SlaMetric::PeriodicUpdate => false,
                 };
                 let Some(target) = policy.targets(metric).of(self.priority).filter(|_| !over) else { continue };
-                match rule {
+                let since = match rule {
                     // From its end on, not from its last run: it may have stood when it ended.
-                    ReopenRule::Continue => clock.state = ClockState::Running(clock.ended_at().unwrap_or(at)),
-                    ReopenRule::Resume => clock.state = ClockState::Running(at),
+                    ReopenRule::Continue => clock.ended_at().unwrap_or(at),
+                    ReopenRule::Resume => at,
                     // The clock that is missing then is a new one.
                     ReopenRule::Restart => continue,
-                }
-                if policy.pauses(metric, status) {
-                    clock.stop(at, ClockState::Paused(at));
-                }
-                clock.aim(policy, target, hours);
+                };
+                clock.change(at, |clock| {
+                    clock.state = ClockState::Running(since);
+                    if policy.pauses(metric, status) {
+                        clock.stop(at, ClockState::Paused(at));
+                    }
+                    clock.aim(policy, target, hours);
+                });
             }
         }
         self.start_missing(at, desk);
@@ -467,36 +504,4 @@ impl Clocks {
 fn push_one<T>(list: &mut Vec<T>, item: T) {
     list.reserve_exact(1);
     list.push(item);
-}
-
-#[expect(clippy::too_many_arguments, reason = "a clock has that many parts, and is made in one place")]
-fn new_clock(
-    track: TrackKey,
-    policy: &PolicyDefinition,
-    metric: SlaMetric,
-    instance: u32,
-    target: Target,
-    since: Timestamp,
-    state: ClockState,
-    runs: Vec<(Timestamp, Timestamp)>,
-    hours: WorkingTime<'_>,
-) -> Clock {
-    let mut clock = Clock {
-        track,
-        policy: policy.key.clone(),
-        metric,
-        instance,
-        target,
-        allowed: None,
-        activated_at: since,
-        state,
-        runs,
-        due_at: None,
-        warned: false,
-        breached: false,
-        level: 0,
-        level_at: None,
-    };
-    clock.aim(policy, target, hours);
-    clock
 }

@@ -201,15 +201,22 @@ impl Trace {
         if (&before.policy, before.target, before.allowed) != (&clock.policy, clock.target, clock.allowed) {
             self.note(Moment::Aimed, by.at, by);
         }
-        if clock.warned && !before.warned {
+        let is_here = |track: &TrackKey, metric: SlaMetric, instance: u32| {
+            (metric, instance) == (clock.metric, clock.instance) && *track == clock.track
+        };
+        if let TicketEvent::SlaWarned(e) = &by.event
+            && is_here(&e.track, e.metric, e.instance)
+        {
             self.note(Moment::Warned, by.at, by);
-        }
-        if clock.level != before.level {
+        } else if let TicketEvent::SlaBreached(e) = &by.event
+            && is_here(&e.track, e.metric, e.instance)
+        {
+            self.note(Moment::Breached, e.due_at, by);
+        } else if let TicketEvent::Escalated(e) = &by.event
+            && let Some(step) = &e.step
+            && is_here(&step.track, step.metric, step.instance)
+        {
             self.note(Moment::Escalated, by.at, by);
-        }
-        if clock.breached && !before.breached {
-            let due_at = if let TicketEvent::SlaBreached(breach) = &by.event { breach.due_at } else { by.at };
-            self.note(Moment::Breached, due_at, by);
         }
     }
 }
@@ -248,7 +255,7 @@ fn traces(events: &[StreamEvent], desk: &Desk, now: Timestamp) -> Vec<Trace> {
     }
     for trace in &mut traces {
         if let Some(at) = trace.clock.breached_at(now)
-            && !trace.clock.breached
+            && !trace.clock.breached()
         {
             let Clock { track, metric, instance, policy, target, due_at, .. } = &trace.clock;
             trace.moments.push(ClockMoment {

@@ -3,18 +3,20 @@
 //! Clocks are a fold of the ticket's events with the policy and calendar versions that were pinned by `SlaApplied`. Nothing
 //! here is stored as an event except what time caused and somebody acted upon: `SlaWarned`, `SlaBreached`, `Escalated`.
 //!
-//! `choice` chooses policies, `clock` is one measurement and its arithmetic, `clocks` the fold over a ticket's events,
-//! `timers` what comes due, `explain` the derivation of an instant.
+//! `choice` chooses policies, `clock` is one measurement and its arithmetic, `history` what it was at an instant, `clocks` the
+//! fold over a ticket's events, `timers` what comes due, `explain` the derivation of an instant.
 
 mod choice;
 mod clock;
 mod clocks;
 mod explain;
+mod history;
 mod timers;
 
 pub use choice::{Subject, choose_policy, policies_to_apply};
 pub use clock::{Clock, ClockState, Pin};
 pub use clocks::Clocks;
+pub use history::{ClockAt, Ending};
 pub use explain::{ClockMoment, Explanation, Interval, Moment, StreamEvent, Stretch, explain, moments};
 
 #[cfg(test)]

@@ -433,7 +433,7 @@ fn e11_a_late_first_reply_stays_late() {
         .when_time_passes_to("2026-01-05T10:30:00Z")
         .when("2026-01-05T10:40:00Z", reply());
     let clock = story.clock(FirstResponse);
-    assert!(clock.breached && clock.met() == Some(false));
+    assert!(clock.breached() && clock.met() == Some(false));
     // Also where no timer has recorded it.
     let story = given(&desk).when("2026-01-05T09:00:00Z", open()).when("2026-01-05T10:40:00Z", reply());
     let clock = story.clock(FirstResponse);
@@ -812,6 +812,235 @@ fn a_desk_file_that_cannot_measure_is_refused_with_a_word_on_what_to_do() {
     assert!(empty.to_string().contains("the list of a condition is empty"), "{empty}");
 }
 
+/// What was told of deadlines since an event: name, instant, and the deadline that it was for.
+fn told_since(story: &Story, name: &str) -> Vec<(&'static str, Timestamp, Timestamp)> {
+    let since = story.history.iter().position(|event| crate::event::EventFamily::type_version(&event.event).0 == name);
+    let told = story.history[since.unwrap()..].iter().filter_map(|event| {
+        if let TicketEvent::SlaWarned(e) = &event.event {
+            Some(("warned", event.at, e.due_at))
+        } else if let TicketEvent::SlaBreached(e) = &event.event {
+            Some(("breached", event.at, e.due_at))
+        } else if let TicketEvent::Escalated(e) = &event.event {
+            e.step.as_ref().map(|step| ("escalated", event.at, step.due_at))
+        } else {
+            None
+        }
+    });
+    told.collect()
+}
+
+#[test]
+fn a_breached_clock_that_gets_a_later_deadline_is_silent_until_it_and_told_of_it_anew() {
+    let desk = policies(
+        r#"{"key": "p", "name": "P", "warn_before": "30m", "resolution": {"default": "8h", "urgent": "2h"},
+            "escalations": [{"metric": "resolution", "after": "1h", "level": 1, "notify": ["ann"]}]}"#,
+    );
+    let story = given(&desk)
+        .when("2026-01-05T09:00:00Z", open_in("inbox", Priority::Urgent, false))
+        .when_time_passes_to("2026-01-05T12:30:00Z");
+    assert!(story.clock(Resolution).breached());
+    assert_eq!(story.clock(Resolution).level(), 1);
+    let story = story.when("2026-01-05T13:00:00Z", TicketCommand::SetPriority(Priority::Normal));
+    let clock = story.clock(Resolution);
+    assert_eq!((clock.warned(), clock.breached(), clock.level()), (false, false, 0));
+    assert_eq!(clock.breached_at(at("2026-01-05T13:00:00Z")), None);
+    let due = at("2026-01-05T17:00:00Z");
+    let story = story.when_time_passes_to("2026-01-05T16:29:59Z");
+    assert_eq!(told_since(&story, "PriorityChanged"), []);
+    let story = story.when_time_passes_to("2026-01-06T00:00:00Z");
+    assert_eq!(
+        told_since(&story, "PriorityChanged"),
+        [
+            ("warned", at("2026-01-05T16:30:00Z"), due),
+            ("breached", due, due),
+            ("escalated", at("2026-01-05T18:00:00Z"), due)
+        ]
+    );
+    // Both breaches are among the moments, each at its own deadline.
+    let moments = moments(&story.history, &story.desk, at("2026-01-06T00:00:00Z"));
+    let breaches: Vec<_> = moments.iter().filter(|m| m.moment == Moment::Breached).map(|m| m.at).collect();
+    assert_eq!(breaches, [at("2026-01-05T11:00:00Z"), due]);
+    // Back to the earlier deadline: what was told of the later one was told of it too.
+    let events = story.history.len();
+    let story = story.when("2026-01-06T01:00:00Z", TicketCommand::SetPriority(Priority::Urgent));
+    let story = story.when_time_passes_to("2026-01-07T00:00:00Z");
+    assert_eq!(story.history.len(), events + 1);
+    assert!(story.clock(Resolution).breached());
+}
+
+#[test]
+fn a_warning_before_a_pause_is_not_one_of_the_deadline_after_it() {
+    let desk = policies(
+        r#"{"key": "p", "name": "P", "warn_before": "1h", "pause": ["waiting"], "resolution": {"default": "4h"}}"#,
+    );
+    let story = given(&desk)
+        .when("2026-01-05T09:00:00Z", open())
+        .when_time_passes_to("2026-01-05T12:30:00Z")
+        .when("2026-01-05T12:30:00Z", status(Waiting))
+        .when_time_passes_to("2026-01-05T20:00:00Z");
+    assert_eq!(story.happened("SlaWarned").len(), 1);
+    assert!(!story.clock(Resolution).warned(), "while it stands there is no deadline to warn of");
+    let story = story.when("2026-01-05T20:00:00Z", status(Open)).when_time_passes_to("2026-01-06T00:00:00Z");
+    let due = at("2026-01-05T20:30:00Z");
+    // Nobody is warned of it before it is one.
+    let expected = [("warned", at("2026-01-05T20:00:00Z"), due), ("breached", due, due)];
+    assert_eq!(told_since(&story, "StatusChanged"), expected);
+    // A pause without working time in it moves nothing.
+    let office = policies(
+        r#"{"key": "p", "name": "P", "calendar": "office", "warn_before": "1h", "pause": ["waiting"],
+            "resolution": {"default": "9h"}}"#,
+    );
+    let story = given(&office)
+        .when("2026-01-05T08:00:00Z", open())
+        .when_time_passes_to("2026-01-05T16:30:00Z")
+        .when("2026-01-05T17:00:00Z", status(Waiting))
+        .when("2026-01-05T19:00:00Z", status(Open))
+        .when_time_passes_to("2026-01-06T12:00:00Z");
+    assert_eq!((story.happened("SlaWarned").len(), story.happened("SlaBreached").len()), (1, 1));
+}
+
+#[test]
+fn steps_begin_anew_for_a_later_deadline_and_go_on_for_an_earlier_one() {
+    let desk = policies(
+        r#"{"key": "p", "name": "P", "resolution": {"default": "8h", "low": "10h", "urgent": "4h"}, "escalations": [
+            {"metric": "resolution", "after": "-1h", "level": 1}, {"metric": "resolution", "after": "1h", "level": 2}]}"#,
+    );
+    let steps = |story: &Story| -> Vec<_> {
+        let level = |event: &&StreamEvent| match &event.event {
+            TicketEvent::Escalated(e) => (event.at, e.step.as_ref().unwrap().level),
+            _ => unreachable!(),
+        };
+        story.happened("Escalated").iter().map(level).collect()
+    };
+    let story = given(&desk).when("2026-01-05T09:00:00Z", open()).when_time_passes_to("2026-01-05T16:30:00Z");
+    let first = (at("2026-01-05T16:00:00Z"), 1);
+    assert_eq!(steps(&story), [first]);
+    let later = story.clone().when("2026-01-05T16:30:00Z", TicketCommand::SetPriority(Priority::Low));
+    let later = later.when_time_passes_to("2026-01-06T09:00:00Z");
+    assert_eq!(steps(&later), [first, (at("2026-01-05T18:00:00Z"), 1), (at("2026-01-05T20:00:00Z"), 2)]);
+    let earlier = story.when("2026-01-05T16:30:00Z", TicketCommand::SetPriority(Priority::Urgent));
+    let earlier = earlier.when_time_passes_to("2026-01-06T09:00:00Z");
+    assert_eq!(steps(&earlier), [first, (at("2026-01-05T16:30:00Z"), 2)]);
+}
+
+#[test]
+fn a_deadline_between_two_that_were_told_of_does_not_pass_in_silence() {
+    let desk = policies(
+        r#"{"key": "p", "name": "P", "warn_before": "1h", "resolution": {"low": "8h", "normal": "6h", "urgent": "2h"}}"#,
+    );
+    // Warned of the latest, breached the earliest; the one between is later than what was breached.
+    let story = given(&desk)
+        .when("2026-01-05T09:00:00Z", open_in("inbox", Priority::Low, false))
+        .when_time_passes_to("2026-01-05T16:10:00Z")
+        .when("2026-01-05T16:10:00Z", TicketCommand::SetPriority(Priority::Urgent))
+        .when_time_passes_to("2026-01-05T16:20:00Z")
+        .when("2026-01-05T16:20:00Z", TicketCommand::SetPriority(Priority::Normal))
+        .when_time_passes_to("2026-01-05T16:30:00Z");
+    let breaches: Vec<_> = story.happened("SlaBreached").iter().map(|event| event.at).collect();
+    assert_eq!(breaches, [at("2026-01-05T11:00:00Z"), at("2026-01-05T15:00:00Z")]);
+}
+
+#[test]
+fn steps_that_hand_a_ticket_to_and_fro_come_to_an_end() {
+    let desk = policies(
+        r#"{"key": "back", "name": "Back", "when": {"teams": ["back"]}, "resolution": {"default": "3h"}, "escalations": [
+                {"metric": "resolution", "after": "0s", "level": 1, "assign_team": "front"},
+                {"metric": "resolution", "after": "1h", "level": 2, "assign_team": "front"}]},
+           {"key": "front", "name": "Front", "resolution": {"default": "2h"}, "escalations": [
+                {"metric": "resolution", "after": "0s", "level": 1, "assign_team": "back"},
+                {"metric": "resolution", "after": "1h", "level": 2, "assign_team": "back"}]}"#,
+    );
+    let story = given(&desk).when("2026-01-05T09:00:00Z", open()).when_time_passes_to("2026-01-09T09:00:00Z");
+    assert_eq!(story.happened("Escalated").len(), 3);
+}
+
+#[test]
+fn a_breach_that_is_on_record_has_an_instant_and_an_answer_in_time_has_no_breach() {
+    let desk = policies(r#"{"key": "p", "name": "P", "first_response": {"default": "1h"}}"#);
+    let due = "2026-01-05T10:00:00Z";
+    let story = given(&desk).when("2026-01-05T09:00:00Z", open()).when_time_passes_to(due);
+    let clock = story.clock(FirstResponse);
+    assert_eq!((clock.breached(), clock.breached_at(at(due))), (true, Some(at(due))));
+    // Mail that was sent in time and became known after the breach was recorded.
+    for sent in ["2026-01-05T09:50:00Z", due] {
+        let story = story.clone().when_at(at(sent), at("2026-01-05T10:05:00Z"), &reply());
+        let clock = story.clock(FirstResponse);
+        assert_eq!((clock.met(), clock.breached()), (Some(true), false));
+        assert_eq!(clock.breached_at(at("2026-01-06T00:00:00Z")), None);
+    }
+}
+
+/// How a clock had ended by an instant.
+fn ended(story: &Story, metric: SlaMetric, instant: &str) -> Option<(String, Option<Ending>)> {
+    let then = story.instances(metric)[0].at(Some(at(instant)))?;
+    Some((then.policy.to_string(), then.ended.map(|(ending, _)| ending)))
+}
+
+#[test]
+fn what_a_clock_was_stays_though_its_end_is_undone_and_another_policy_measures_it() {
+    let desk = policies(
+        r#"{"key": "vip", "name": "VIP", "when": {"queues": ["vip"]}, "reopen": "continue", "resolution": {"default": "4h"}},
+           {"key": "rest", "name": "Rest", "reopen": "continue", "resolution": {"default": "8h"}}"#,
+    );
+    let story = given(&desk)
+        .when("2026-01-05T09:00:00Z", open())
+        .when("2026-01-05T12:00:00Z", status(Resolved))
+        .when("2026-02-05T12:00:00Z", status(Open))
+        .when("2026-02-06T12:00:00Z", TicketCommand::Transfer(QueueKey::try_new("vip").unwrap()))
+        .when("2026-02-07T12:00:00Z", status(Resolved))
+        .when("2026-02-07T13:00:00Z", status(Closed))
+        .when("2026-02-08T12:00:00Z", status(Resolved))
+        .when("2026-02-09T12:00:00Z", TicketCommand::SetPriority(Priority::High));
+    let then = |instant: &str| ended(&story, Resolution, instant);
+    let was = |policy: &str, ending: Option<Ending>| Some((policy.to_owned(), ending));
+    assert_eq!(then("2026-01-05T08:59:59Z"), None);
+    assert_eq!(then("2026-01-05T11:59:59Z"), was("rest", None));
+    assert_eq!(then("2026-01-05T12:00:00Z"), was("rest", Some(Ending::Met)));
+    assert_eq!(then("2026-02-05T11:59:59Z"), was("rest", Some(Ending::Met)));
+    assert_eq!(then("2026-02-05T12:00:00Z"), was("rest", None));
+    assert_eq!(then("2026-02-06T12:00:00Z"), was("vip", None));
+    assert_eq!(then("2026-02-07T12:00:00Z"), was("vip", Some(Ending::Missed)));
+    let clock = story.clock(Resolution);
+    assert_eq!(clock.at(Some(at("2026-02-08T00:00:00Z"))).unwrap().ended.unwrap().1, at("2026-02-07T12:00:00Z"));
+    assert_eq!(clock.at(None).unwrap().ended, Some((Ending::Missed, at("2026-02-08T12:00:00Z"))));
+    let place = |instant: &str| story.clocks().place_at(Some(at(instant))).map(|(queue, p)| (queue.to_string(), p));
+    assert_eq!(place("2026-01-05T12:00:00Z"), Some(("inbox".into(), Priority::Normal)));
+    assert_eq!(place("2026-02-08T12:00:00Z"), Some(("vip".into(), Priority::Normal)));
+    assert_eq!(story.clocks().place_at(None).unwrap().1, Priority::High);
+}
+
+#[test]
+fn a_clock_that_a_late_policy_starts_was_not_there_before_it() {
+    let desk = policies(
+        r#"{"key": "vip", "name": "VIP", "when": {"queues": ["vip"]}, "warn_before": "1h", "resolution": {"default": "4h"},
+            "escalations": [{"metric": "resolution", "after": "1h", "level": 1}]}"#,
+    );
+    let story = given(&desk)
+        .when("2026-01-05T09:00:00Z", open())
+        .when("2026-02-05T09:00:00Z", TicketCommand::Transfer(QueueKey::try_new("vip").unwrap()))
+        .when_time_passes_to("2026-02-05T09:00:00Z");
+    assert_eq!(ended(&story, Resolution, "2026-02-05T08:59:59Z"), None);
+    let clock = story.clock(Resolution).at(Some(at("2026-02-05T09:00:00Z"))).unwrap();
+    assert!(clock.is_overdue(at("2026-02-05T09:00:00Z")));
+    // The deadline was in January; nobody could have been told then.
+    assert_eq!(story.happened("Escalated")[0].at, at("2026-02-05T09:00:00Z"));
+    assert_eq!(story.happened("SlaBreached")[0].at, at("2026-01-05T13:00:00Z"));
+}
+
+#[test]
+fn a_shorter_target_makes_nobody_overdue_before_it_was_given() {
+    let desk = policies(
+        r#"{"key": "p", "name": "P", "pause": ["waiting"], "resolution": {"default": "8h", "urgent": "30m"}}"#,
+    );
+    let story = given(&desk)
+        .when("2026-01-05T09:00:00Z", open())
+        .when("2026-01-05T10:00:00Z", status(Waiting))
+        .when("2026-01-05T15:00:00Z", TicketCommand::SetPriority(Priority::Urgent));
+    let overdue = |instant: &str| story.clock(Resolution).at(Some(at(instant))).unwrap().is_overdue(at(instant));
+    assert!(!overdue("2026-01-05T14:59:59Z"));
+    assert!(overdue("2026-01-05T15:00:00Z"));
+}
+
 mod random {
     use proptest::prelude::*;
 
@@ -843,6 +1072,27 @@ mod random {
         {"key": "ola", "name": "OLA", "track": "ola", "reopen": "continue", "team_handling": {"default": "3h"},
          "resolution": {"low": "30h"}}"#;
 
+    type Figure = (SlaMetric, TrackKey, u32, String, Option<(Ending, Timestamp)>, bool);
+
+    /// What a report counts of a clock, read off as it is now.
+    fn present(clock: &Clock, now: Timestamp) -> Figure {
+        let ended = clock.ended_at().map(|at| match (clock.met(), clock.breached_at(now)) {
+            (Some(true), _) => (Ending::Met, at),
+            (Some(false), _) => (Ending::Missed, at),
+            (None, None) => (Ending::Cancelled, at),
+            (None, Some(_)) => (Ending::CancelledLate, at),
+        });
+        let overdue = clock.is_active() && clock.due_at.is_some_and(|due| due < now);
+        (clock.metric, clock.track.clone(), clock.instance, clock.policy.to_string(), ended, overdue)
+    }
+
+    /// The same, remembered.
+    fn past(clock: &Clock, then: Timestamp) -> Option<Figure> {
+        let was = clock.at(Some(then))?;
+        let policy = was.policy.to_string();
+        Some((clock.metric, clock.track.clone(), clock.instance, policy, was.ended, was.is_overdue(then)))
+    }
+
     proptest! {
         #[test]
         fn e20_whatever_happens_the_clocks_keep_their_promises(
@@ -870,8 +1120,10 @@ mod random {
                     };
                     prop_assert_eq!(ticket.clocks.clocks.iter().filter(same).count(), 1, "numbers are used once");
                     // No deadline that has passed is left without a word.
-                    let unsaid = clock.is_active() && !clock.breached && clock.due_at.is_some_and(|due| due <= now);
+                    let unsaid = clock.is_active() && !clock.breached() && clock.due_at.is_some_and(|due| due <= now);
                     prop_assert!(!unsaid, "{:?}", clock);
+                    // What is on record has an instant, and a moved deadline takes none of the other's marks.
+                    prop_assert!(!clock.breached() || clock.breached_at(now).is_some(), "{:?}", clock);
                 }
                 for track in ["sla", "ola"].map(|track| TrackKey::try_new(track).unwrap()) {
                     for metric in SlaMetric::ALL {
@@ -880,12 +1132,16 @@ mod random {
                     }
                 }
             }
-            // Every step of an escalation was taken once for its clock, and in order.
+            // Every step of an escalation was taken once for each deadline of its clock, and every breach recorded once.
             let mut taken = Vec::new();
+            for event in story.happened("SlaBreached") {
+                let TicketEvent::SlaBreached(e) = &event.event else { unreachable!() };
+                taken.push((e.track.clone(), e.metric, e.instance, e.due_at, 0));
+            }
             for event in story.happened("Escalated") {
                 let TicketEvent::Escalated(e) = &event.event else { unreachable!() };
                 let step = e.step.as_ref().unwrap();
-                taken.push((step.track.clone(), step.metric, step.instance, step.level));
+                taken.push((step.track.clone(), step.metric, step.instance, step.due_at, step.level));
             }
             let mut once = taken.clone();
             once.sort();
@@ -898,6 +1154,37 @@ mod random {
                 again.evolve(&event.event, event.at, &story.desk);
             }
             prop_assert_eq!(&again, story.clocks());
+        }
+
+        #[test]
+        fn what_a_clock_was_at_an_instant_is_what_it_is_said_to_have_been_ever_after(
+            steps in prop::collection::vec((1..2_000_i64, any_command()), 1..30),
+        ) {
+            let (mut now, mut seen, mut places) = (at("2026-01-05T09:00:00Z"), vec![], vec![]);
+            let mut story = given(&policies(DESK)).when_at(now, now, &open());
+            for (minutes, command) in steps {
+                // Everything up to the instant before the command has happened.
+                now = now.plus_millis(minutes * MINUTE);
+                let then = now.plus_millis(-1);
+                story = story.when_time_passes_to(&then.to_string());
+                seen.push((then, story.clocks().clocks.iter().map(|clock| present(clock, then)).collect::<Vec<_>>()));
+                let context = Context { at: now, now, actor: &Actor::System, desk: &story.desk };
+                if decide(story.ticket.as_ref(), &command, &context).is_ok() {
+                    story = story.when_at(now, now, &command);
+                }
+                story = story.when_time_passes_to(&now.to_string());
+                let ticket = story.ticket.as_ref().unwrap();
+                if ticket.clocks.clocks.iter().any(|clock| clock.ended_at() == Some(now)) {
+                    places.push((now, ticket.queue.clone(), ticket.priority));
+                }
+            }
+            for (then, clocks) in seen {
+                let said: Vec<_> = story.clocks().clocks.iter().filter_map(|clock| past(clock, then)).collect();
+                prop_assert_eq!(said, clocks, "at {}", then);
+            }
+            for (ended_at, queue, priority) in places {
+                prop_assert_eq!(story.clocks().place_at(Some(ended_at)), Some((&queue, priority)));
+            }
         }
 
         #[test]

@@ -31,25 +31,26 @@ impl Clocks {
     ) {
         let Some(due_at) = clock.due_at else { return };
         let (track, metric) = (|| clock.track.clone(), clock.metric);
-        // Nobody is told about a deadline before its clock has started, nor while nobody is there to be told.
+        // Nobody is told of a deadline before it is one, nor while nobody is there to be told.
+        let tells_from = clock.tells_from();
         let told = |at: Timestamp| {
-            let at = at.max(clock.activated_at);
+            let at = at.max(tells_from);
             let calendar = policy.notify_calendar.as_ref().and_then(|key| desk.open_hours_at(key, at));
             calendar.map_or(Some(at), |calendar| calendar.open_from(at))
         };
         if let Some(before) = policy.warn_before
-            && !clock.warned
-            && !clock.breached
+            && !clock.warned()
+            && !clock.breached()
             && let Some(at) = told(due_at.plus_millis(-before.millis()))
             && at < due_at
         {
             timers.push((at, TimerCommand::Warn { track: track(), metric, due_at }));
         }
-        if !clock.breached {
+        if !clock.breached() {
             timers.push((due_at, TimerCommand::Breach { track: track(), metric, due_at }));
         }
-        let mut not_before = clock.level_at.unwrap_or(clock.activated_at);
-        for step in policy.escalations.iter().filter(|step| step.metric == metric && step.level > clock.level) {
+        let mut not_before = tells_from;
+        for step in policy.escalations.iter().filter(|step| step.metric == metric && step.level > clock.level()) {
             if !self.holds(step) {
                 continue;
             }
