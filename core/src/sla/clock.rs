@@ -340,11 +340,15 @@ impl Clock {
         let mut left = amount.millis();
         for &(from, to) in &self.runs {
             let used = hours.elapsed_millis(from, to);
-            // Who stops a clock in the instant of its deadline is in time, as who answers then is.
-            if used > left {
-                return hours.due(from, Span::from_millis(left));
+            // Who stops a clock in the instant of its deadline is in time, as who answers then is. When the day's last
+            // minute used it up, the deadline has passed in the evening although no more time was counted.
+            if used >= left
+                && let Some(due) = hours.due(from, Span::from_millis(left))
+                && due < to
+            {
+                return Some(due);
             }
-            left -= used;
+            left = (left - used).max(0);
         }
         match self.state {
             ClockState::Running(since) => hours.due(since, Span::from_millis(left)),

@@ -496,6 +496,23 @@ fn a_clock_that_is_stopped_in_the_instant_of_its_deadline_is_in_time() {
 }
 
 #[test]
+fn a_clock_that_is_stopped_in_the_evening_after_its_deadline_is_late_though_no_more_time_was_counted() {
+    let desk = policies(
+        r#"{"key": "p", "name": "P", "calendar": "office", "pause": ["waiting"], "resolution": {"default": "8h"}}"#,
+    );
+    let story = given(&desk)
+        .when("2026-01-05T08:00:00Z", open())
+        .when_time_passes_to("2026-01-05T18:00:00Z")
+        .when("2026-01-05T18:00:00Z", status(Waiting))
+        .then_due(Resolution, "2026-01-05T16:00:00Z")
+        .when("2026-01-06T09:00:00Z", status(Open))
+        .then_due(Resolution, "2026-01-05T16:00:00Z")
+        .when("2026-01-06T10:00:00Z", status(Resolved));
+    assert!(story.clock(Resolution).breached());
+    assert_eq!(story.clock(Resolution).met(), Some(false));
+}
+
+#[test]
 fn e15_every_instance_is_kept_under_the_policy_that_measured_it() {
     let desk = policies(
         r#"{"key": "vip", "name": "VIP", "when": {"queues": ["vip"]}, "reopen": "restart", "resolution": {"default": "1h"}},
@@ -1201,7 +1218,8 @@ mod random {
             let to = from.plus_millis(length * MINUTE);
             let story = story.when_at(from, from, &status(Waiting)).when_at(to, to, &status(Open));
             let after = story.clock(Resolution).due_at.unwrap();
-            if from < before {
+            // In the instant of the deadline it is stopped in time.
+            if from <= before {
                 prop_assert_eq!(office.elapsed_millis(before, after), office.elapsed_millis(from, to));
             } else {
                 prop_assert_eq!(after, before);
