@@ -53,13 +53,14 @@ def due(work, start, target):
 def due_with_pauses(work, start, target, pauses):
     """The target is used up in the stretches between the pauses; a deadline that passes before a pause stays.
 
-    A clock that is stopped in the instant of its deadline is in time: nothing is left when it goes on, from the next
+    A clock that is stopped in the instant of its deadline is in time, one that is stopped in the evening after it is not:
+    nothing is left when it goes on, from the next
     instant that counts.
     """
     left = target
     for stop, go in pauses:
         used = span(work.between(at(start), at(stop)))
-        if used > left:
+        if used > left or left and used == left and due(work, start, left) < stop:
             break
         left -= used
         start = go

@@ -67,7 +67,7 @@ enum Command {
     Replay(history::ReplayArgs),
     /// Count what happened
     #[command(
-        after_help = "Example: docket report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n\nPeriods are half-open over the instants at which things happened. Resolution times run from the opening; the last one in\nthe period counts. The median is the mean of the middle two when the count is even, p90 is the nearest rank. The backlog\nat an instant are the tickets opened and not closed then. Groups are credited as the ticket was at the time. Service levels\ncount clocks that ended in the period; active ones past their deadline are shown as overdue, and are not missed yet."
+        after_help = "Example: docket report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n\nPeriods are half-open over the instants at which things happened. Resolution times run from the opening; the last one in\nthe period counts. The median is the mean of the middle two when the count is even, p90 is the nearest rank. The backlog\nat an instant are the tickets opened and not closed then. Groups are credited as the ticket was at the time. Service levels\ncount clocks by how they had ended by the end of the period, with the policy and deadline of then; active and overdue\nare as of the latest --at, and not missed yet. What happens later changes no figure of a past period."
     )]
     Report(history::ReportArgs),
     /// Derive every deadline of a ticket: versions, pauses, and each stretch of working time

@@ -18,7 +18,7 @@ pub struct Report {
     pub breakdowns: Vec<ReportBreakdown>,
     /// Tickets that were not closed at the instants asked for.
     pub backlog: Vec<ReportBacklog>,
-    /// Service levels, by policy and metric.
+    /// Service levels, by policy and metric, as they were at the end of the period: nothing that happens later changes them.
     pub sla: Vec<ReportSla>,
 }
 
@@ -109,17 +109,17 @@ pub struct ReportSla {
     pub policy: String,
     /// The metric.
     pub metric: SlaMetric,
-    /// Clocks fulfilled in time.
+    /// Clocks fulfilled in time, within the period; of the ends of one clock the last that no reopening within it undid.
     pub met: i32,
-    /// Clocks fulfilled too late.
+    /// Clocks fulfilled too late, within the period.
     pub missed: i32,
-    /// Clocks that run or stand.
+    /// Clocks that started in the period and ran or stood at the latest of the backlog's instants.
     pub active: i32,
-    /// Of these, the ones past their deadline at the latest of the backlog's instants: they will be missed.
+    /// Of these, the ones past the deadline that they had then.
     pub overdue: i32,
-    /// Clocks that were cancelled.
+    /// Clocks that were cancelled within the period.
     pub cancelled: i32,
-    /// Of these, the ones that were past their deadline then.
+    /// Of these, the ones that were past their deadline when they were cancelled.
     pub cancelled_late: i32,
     /// met / (met + missed); null when both are 0.
     pub compliance: Option<f64>,

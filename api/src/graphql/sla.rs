@@ -178,7 +178,7 @@ pub struct SlaTally {
     pub met: i32,
     /// Fulfilled too late.
     pub missed: i32,
-    /// Running or standing.
+    /// Started within the period, and running or standing at its end.
     pub active: i32,
     /// Cancelled.
     pub cancelled: i32,
@@ -210,9 +210,9 @@ pub struct SlaComparisonGroup {
     pub metric: SlaMetric,
     /// The policy by which it was, or would have been, measured.
     pub policy: String,
-    /// Key of the ticket's queue.
+    /// Key of the ticket's queue when the clock ended; of its present one while the clock is active.
     pub queue: String,
-    /// The ticket's priority.
+    /// The ticket's priority when the clock ended; its present one while the clock is active.
     pub priority: Priority,
     /// What was.
     pub official: SlaTally,

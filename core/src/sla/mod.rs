@@ -16,8 +16,8 @@ mod timers;
 pub use choice::{Subject, choose_policy, policies_to_apply};
 pub use clock::{Clock, ClockState, Pin};
 pub use clocks::Clocks;
-pub use history::{ClockAt, Ending};
 pub use explain::{ClockMoment, Explanation, Interval, Moment, StreamEvent, Stretch, explain, moments};
+pub use history::{ClockAt, Ending};
 
 #[cfg(test)]
 mod tests;

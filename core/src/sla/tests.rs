@@ -829,6 +829,19 @@ fn a_desk_file_that_cannot_measure_is_refused_with_a_word_on_what_to_do() {
     assert!(empty.to_string().contains("the list of a condition is empty"), "{empty}");
 }
 
+#[test]
+fn a_clock_to_which_nothing_special_happened_keeps_nothing_beside_itself() {
+    // There are millions of them.
+    assert!(size_of::<Clock>() <= 152, "{}", size_of::<Clock>());
+    let desk = policies(r#"{"key": "p", "name": "P", "pause": ["waiting"], "resolution": {"default": "8h"}}"#);
+    let story = given(&desk)
+        .when("2026-01-05T09:00:00Z", open())
+        .when("2026-01-05T10:00:00Z", status(Waiting))
+        .when("2026-01-05T11:00:00Z", status(Open))
+        .when("2026-01-05T12:00:00Z", status(Resolved));
+    assert!(story.clock(Resolution).history.is_none());
+}
+
 /// What was told of deadlines since an event: name, instant, and the deadline that it was for.
 fn told_since(story: &Story, name: &str) -> Vec<(&'static str, Timestamp, Timestamp)> {
     let since = story.history.iter().position(|event| crate::event::EventFamily::type_version(&event.event).0 == name);

@@ -330,9 +330,8 @@ impl TicketsView {
                 }))
             }
             Order::DueAt => {
-                let members = move |(at, number): &(Timestamp, u32)| {
-                    set.contains(*number).then_some((at.millis(), *number))
-                };
+                let members =
+                    move |(at, number): &(Timestamp, u32)| set.contains(*number).then_some((at.millis(), *number));
                 let undated = move || {
                     let after = after.filter(|(key, _)| *key == NEVER).map(|(_, number)| number);
                     let members = set.intersection(&self.without_due);
@@ -509,10 +508,9 @@ mod tests {
                     all.iter().any(|place| comes_before(*place, at)),
                     all.iter().any(|place| !comes_before(*place, at)),
                 ),
-                Some(at) => (
-                    all.iter().any(|place| !comes_after(*place, at)),
-                    all.iter().any(|place| comes_after(*place, at)),
-                ),
+                Some(at) => {
+                    (all.iter().any(|place| !comes_after(*place, at)), all.iter().any(|place| comes_after(*place, at)))
+                }
             },
         };
         let cursor = |(key, number): &Place| (*number, Cursor { order, key: *key, number: *number });
