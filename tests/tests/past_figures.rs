@@ -125,7 +125,7 @@ impl Desk {
             let desk = self.views.desk().desk();
             let context = Context { at, now, actor: &Actor::System, desk };
             let events = decide(Some(&ticket), &TicketCommand::Timer(timer), &context).unwrap();
-            let state = events.iter().fold(Some(ticket), |state, event| Ticket::evolve(state, event, at, desk));
+            let state = events.iter().try_fold(ticket, |state, event| Ticket::evolve(Some(state), event, at, desk));
             self.tickets[place].1 = state.unwrap();
             self.commit(StreamId::Ticket(id), at, events.into_iter().map(Event::Ticket).collect());
         }

@@ -936,9 +936,9 @@ fn steps_begin_anew_for_a_later_deadline_and_go_on_for_an_earlier_one() {
             {"metric": "resolution", "after": "-1h", "level": 1}, {"metric": "resolution", "after": "1h", "level": 2}]}"#,
     );
     let steps = |story: &Story| -> Vec<_> {
-        let level = |event: &&StreamEvent| match &event.event {
-            TicketEvent::Escalated(e) => (event.at, e.step.as_ref().unwrap().level),
-            _ => unreachable!(),
+        let level = |event: &&StreamEvent| {
+            let TicketEvent::Escalated(e) = &event.event else { unreachable!() };
+            (event.at, e.step.as_ref().unwrap().level)
         };
         story.happened("Escalated").iter().map(level).collect()
     };
