@@ -123,12 +123,20 @@ impl ReportView {
     }
 
     /// The report of a period, with the backlog at some instants.
-    pub fn report(&self, period: ReportPeriod, backlog_at: &[Timestamp], tickets: &TicketsView) -> Report {
+    ///
+    /// It looks at every fact and every clock, so `stop` is asked now and then: `None` once it says true.
+    pub fn report(
+        &self,
+        period: ReportPeriod,
+        backlog_at: &[Timestamp],
+        tickets: &TicketsView,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Report> {
         let mut whole = Tally::default();
         let mut groups: [BTreeMap<Option<u32>, Tally>; Dimension::ALL.len()] = Default::default();
         let mut last_resolved: HashMap<u32, &Fact> = HashMap::new();
         let mut last_closed: HashMap<u32, &Fact> = HashMap::new();
-        for fact in self.facts.iter().filter(|fact| period.holds(fact.at)) {
+        for fact in watched(self.facts.iter(), stop).filter(|fact| period.holds(fact.at)) {
             whole.count(fact);
             for (dimension, groups) in Dimension::ALL.iter().zip(&mut groups) {
                 groups.entry(dimension.of(fact)).or_default().count(fact);
@@ -147,7 +155,7 @@ impl ReportView {
                 add(groups.entry(dimension.of(fact)).or_default());
             }
         };
-        for fact in self.facts.iter().filter(|fact| period.holds(fact.at)) {
+        for fact in watched(self.facts.iter(), stop).filter(|fact| period.holds(fact.at)) {
             let Some(row) = tickets.by_number(fact.number) else { continue };
             let taken = taken(row.opened_at, fact);
             if fact.kind == FactKind::FirstResponse {
@@ -195,7 +203,7 @@ impl ReportView {
         let mut opened = RoaringBitmap::new();
         let mut resolved = RoaringBitmap::new();
         let mut closed = RoaringBitmap::new();
-        for fact in self.facts.iter().filter(|fact| fact.at <= at) {
+        for fact in watched(self.facts.iter(), stop).filter(|fact| fact.at <= at) {
             match fact.kind {
                 FactKind::Created => _ = opened.insert(fact.number),
                 FactKind::Resolved => {

@@ -90,6 +90,8 @@ impl Desk {
             actor: Actor::System,
             cause: Cause::of(CauseKind::Import),
             correlation: CorrelationId::derived(at, &[&text]),
+            token: None,
+            request: None,
             events: events.into_iter().map(|event| DatedEvent { event, occurred_at: at }).collect(),
         };
         self.views.apply(&commit);
@@ -102,7 +104,7 @@ impl Desk {
         let place = self.tickets.iter().position(|(other, _)| *other == id);
         let mut state = place.map(|place| self.tickets.swap_remove(place).1);
         let desk = self.views.desk().desk();
-        let context = Context { at, now: at, actor: &Actor::System, desk };
+        let context = Context { at, now: at, actor: &Actor::System, desk, directory: &Everything };
         let events = decide(state.as_ref(), command, &context).unwrap_or_default();
         for event in &events {
             state = Ticket::evolve(state, event, at, desk);
@@ -123,7 +125,7 @@ impl Desk {
             let Some((at, place, timer)) = due.filter(|(at, ..)| *at <= now).min() else { return };
             let (id, ticket) = self.tickets[place].clone();
             let desk = self.views.desk().desk();
-            let context = Context { at, now, actor: &Actor::System, desk };
+            let context = Context { at, now, actor: &Actor::System, desk, directory: &Everything };
             let events = decide(Some(&ticket), &TicketCommand::Timer(timer), &context).unwrap();
             let state = events.iter().try_fold(ticket, |state, event| Ticket::evolve(Some(state), event, at, desk));
             self.tickets[place].1 = state.unwrap();

@@ -320,16 +320,9 @@ impl Ticket {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<TimelineConnection, Error> {
         let paging = Paging::new(first, after, last, before)?;
-<<<<<<< HEAD
         let session = Session::of(context)?.at(&self.views);
         let history = session.history(self.row()?.id).await?;
-        Ok(paging.of_list(entries(&session, &history))?.into())
-=======
-        let session = Session { views: Arc::clone(&self.views), ..session.clone() };
-        let history = session.engine.history(&session.principal, self.row()?.id, &self.views);
-        let history = history.map_err(|error| top_level(&error))?;
         Ok(paging.of_list(entries(&session, &history).into_iter().collect())?.into())
->>>>>>> f9f8fc3 (Marks belong to the deadline that they were for; figures of the past are what clocks were then; pages by rank)
     }
 }
 

@@ -1198,7 +1198,7 @@ mod random {
                 let then = now.plus_millis(-1);
                 story = story.when_time_passes_to(&then.to_string());
                 seen.push((then, story.clocks().clocks.iter().map(|clock| present(clock, then)).collect::<Vec<_>>()));
-                let context = Context { at: now, now, actor: &Actor::System, desk: &story.desk };
+                let context = Context { at: now, now, actor: &Actor::System, desk: &story.desk, directory: &crate::ticket::Everything };
                 if decide(story.ticket.as_ref(), &command, &context).is_ok() {
                     story = story.when_at(now, now, &command);
                 }

@@ -44,6 +44,13 @@ pub struct TicketFilter {
     pub opened_before: Option<Timestamp>,
 }
 
+impl TicketFilter {
+    /// True when answering it looks at tickets one by one instead of at sets of them.
+    pub const fn walks_rows(&self) -> bool {
+        self.due_before.is_some() || self.opened_from.is_some() || self.opened_before.is_some()
+    }
+}
+
 /// By what tickets are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Order {
@@ -56,6 +63,8 @@ pub enum Order {
     DueAt,
     /// When something last happened to them, as the log has it.
     Activity,
+    /// When something last happened to them that customers may see. Without an index: it is for few tickets at a time.
+    PublicActivity,
 }
 
 /// Which end comes first.
@@ -82,7 +91,7 @@ pub struct Cursor {
 pub struct InvalidCursor;
 
 impl Order {
-    const ALL: [Self; 4] = [Self::Number, Self::Priority, Self::DueAt, Self::Activity];
+    const ALL: [Self; 5] = [Self::Number, Self::Priority, Self::DueAt, Self::Activity, Self::PublicActivity];
 }
 
 impl fmt::Display for Cursor {
@@ -308,6 +317,7 @@ impl TicketsView {
         let Way { order, descending } = way;
         let beyond = move |place: &Place| after.is_none_or(|after| way.cmp(*place, after).is_gt());
         let index: Box<dyn Iterator<Item = Place> + 'a> = match order {
+            Order::PublicActivity => return None,
             Order::Number => {
                 let place = |number| (i64::from(number), number);
                 if descending {
@@ -376,6 +386,7 @@ impl TicketsView {
             Order::Priority => row.priority as i64,
             Order::DueAt => row.due_at.map_or(NEVER, Timestamp::millis),
             Order::Activity => row.version.get().cast_signed(),
+            Order::PublicActivity => row.public_version.get().cast_signed(),
         }
     }
 }
