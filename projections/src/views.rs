@@ -82,7 +82,19 @@ impl Views {
 
     /// A report of these views.
     pub fn report(&self, period: ReportPeriod, backlog_at: &[Timestamp]) -> Report {
-        self.report.report(period, backlog_at, &self.tickets)
+        self.report.report(period, backlog_at, &self.tickets, &|| false)
+    }
+
+    /// The same for somebody who may go away: `None` once `stop` says true, which is asked now and then.
+    pub fn report_until(
+        &self,
+        period: ReportPeriod,
+        backlog_at: &[Timestamp],
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Report> {
+        let report = self.report.report(period, backlog_at, &self.tickets, stop);
+        // What was cut short is none.
+        (!stop()).then_some(report)
     }
 
     /// The earliest timer of each of at most so many tickets that have one at or before an instant, of those that are

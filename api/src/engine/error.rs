@@ -64,6 +64,13 @@ pub enum EngineError {
     Internal(String),
 }
 
+impl EngineError {
+    /// Work was given up because nobody waits for it any more.
+    pub fn unwanted() -> Self {
+        Self::Unavailable("nobody waits for the answer any more".into())
+    }
+}
+
 impl From<AppendError> for EngineError {
     fn from(error: AppendError) -> Self {
         match error {

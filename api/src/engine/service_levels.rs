@@ -111,7 +111,7 @@ impl Engine {
             let mut after = Position::START;
             while after < views.position() {
                 if stop.is_wanted() {
-                    return Err(EngineError::Unavailable("nobody waits for the answer any more".into()));
+                    return Err(EngineError::unwanted());
                 }
                 let commits = engine.log.read_all(after, CHUNK)?;
                 let Some(last) = commits.last() else { break };

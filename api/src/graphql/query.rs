@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     desk_file,
-    engine::{Action, Resource},
+    engine::{Action, EngineError, Resource, Stop},
 };
 
 /// Anything that has a global id.
@@ -456,7 +456,10 @@ impl Query {
         };
         let period = ReportPeriod { from: from.map(|at| at.0), to: to.map(|at| at.0) };
         let views = Arc::clone(&session.views);
-        let report = session.engine.in_turn(move |_| Ok(views.report(period, &instants))).await;
+        let work = move |stop: &Stop| {
+            views.report_until(period, &instants, &|| stop.is_wanted()).ok_or_else(EngineError::unwanted)
+        };
+        let report = session.engine.in_turn(work).await;
         Ok(Some(report.map_err(|error| top_level(&error))?.into()))
     }
 

@@ -424,3 +424,190 @@ mod random {
         }
     }
 }
+
+/// A directory in which nobody and nothing is known.
+#[derive(Debug)]
+struct Nothing;
+
+impl Directory for Nothing {
+    fn customer(&self, _: CustomerId) -> Standing {
+        Standing::Missing
+    }
+
+    fn content(&self, _: &str) -> Standing {
+        Standing::Retired
+    }
+}
+
+#[test]
+fn whatever_a_command_names_is_looked_up_whoever_names_it() {
+    let customer = CustomerId::derived(at(0), &["nobody"]);
+    let stored = Body::Stored { sha256: "0".repeat(64), bytes: 20_000 };
+    let text = |body: Body| Message { id: MessageId::derived(at(0), &["m"]), channel: Channel::Web, body };
+    let note = |body: Body| Note { id: MessageId::derived(at(0), &["m"]), body };
+    let call = |from, summary| LogCall {
+        id: MessageId::derived(at(0), &["c"]),
+        from,
+        outcome: CallOutcome::Missed,
+        duration_s: 0,
+        agent: None,
+        summary,
+    };
+    let short = || Body::inline("x");
+    let missing = [
+        (TicketCommand::Receive { message: text(short()), from: Some(customer) }, "from"),
+        (TicketCommand::LogCall(call(Some(customer), None)), "from"),
+        (TicketCommand::SetRequester(Some(customer)), "requester"),
+        (TicketCommand::Send { message: text(short()), agent: Some(agent("nobody")) }, "agent"),
+        (TicketCommand::AddNote { note: note(short()), agent: Some(agent("nobody")) }, "agent"),
+        (assign("nobody"), "agent"),
+        (TicketCommand::Follow(agent("nobody")), "agent"),
+        (TicketCommand::AssignTeam(Some("nobody".parse().unwrap())), "team"),
+        (TicketCommand::Transfer("nowhere".parse().unwrap()), "queue"),
+        (TicketCommand::SetCategory(Some("nothing".parse().unwrap())), "category"),
+        (TicketCommand::SetStatus(StatusWish::Key("nowhere".parse().unwrap())), "status"),
+        (TicketCommand::SetField { field: "nothing".parse().unwrap(), value: None }, "field"),
+    ];
+    let story = given_a_ticket();
+    let context = Context { at: at(1), now: at(1), actor: &Actor::System, desk: &story.desk, directory: &Nothing };
+    for (command, input) in missing {
+        let refused = decide(story.ticket.as_ref(), &command, &context);
+        assert!(
+            matches!(&refused, Err(Rejection::NotFound { input: named, .. }) if *named == input),
+            "{command:?}: {refused:?}"
+        );
+    }
+    for command in [
+        TicketCommand::Receive { message: text(stored.clone()), from: None },
+        TicketCommand::Send { message: text(stored.clone()), agent: None },
+        TicketCommand::AddNote { note: note(stored.clone()), agent: None },
+        TicketCommand::LogCall(call(None, Some(stored))),
+    ] {
+        let refused = decide(story.ticket.as_ref(), &command, &context);
+        assert!(matches!(&refused, Err(Rejection::Retired { what: "stored text", .. })), "{command:?}: {refused:?}");
+    }
+    let mut opening = Opening::new(Channel::Web, "x");
+    opening.requester = Some(customer);
+    let refused = decide(None, &TicketCommand::Open(opening), &context);
+    assert!(matches!(&refused, Err(Rejection::NotFound { input: "requester", .. })), "{refused:?}");
+}
+
+#[test]
+fn what_was_retired_cannot_be_chosen_and_can_be_let_go_of() {
+    let mut story = given_a_ticket().when_by(&Actor::System, 1, assign("bob"));
+    let retired = crate::desk::AgentRetired { key: agent("bob") };
+    story.desk.evolve(&retired.into(), crate::ids::Position::new(100));
+    let story = story.when(2, TicketCommand::AssignAgent(None)).and_it_happened();
+    story.when(3, assign("bob")).then_refused(|r| matches!(r, Rejection::Retired { what: "agent", .. }));
+}
+
+#[test]
+fn what_passes_on_a_closed_ticket_is_this_table() {
+    let priority = TicketCommand::SetPriority(Priority::High);
+    let note = Note { id: MessageId::derived(at(0), &["n"]), body: Body::inline("x") };
+    let call = LogCall {
+        id: MessageId::derived(at(0), &["c"]),
+        from: None,
+        outcome: CallOutcome::Missed,
+        duration_s: 0,
+        agent: None,
+        summary: None,
+    };
+    let table = [
+        ("a customer's message", customer_writes(), true),
+        ("a note", TicketCommand::AddNote { note, agent: None }, true),
+        ("a call", TicketCommand::LogCall(call), true),
+        ("a status", status(StatusCategory::Open), true),
+        ("the subject", TicketCommand::SetSubject(Personal::from("Another")), true),
+        ("the requester", TicketCommand::SetRequester(None), true),
+        ("a tag", TicketCommand::AddTag("late".into()), true),
+        ("taking a tag off", TicketCommand::RemoveTag("early".into()), true),
+        ("a field", TicketCommand::SetField { field: "count".parse().unwrap(), value: Some(FieldValue::Integer(1)) }, true),
+        ("a follower", TicketCommand::Follow(agent("bob")), true),
+        ("taking a follower off", TicketCommand::Unfollow(agent("ann")), true),
+        ("an answer", reply(), false),
+        ("an assignee", assign("bob"), false),
+        ("no assignee", TicketCommand::AssignAgent(None), false),
+        ("a team", TicketCommand::AssignTeam(Some("front".parse().unwrap())), false),
+        ("no team", TicketCommand::AssignTeam(None), false),
+        ("another queue", TicketCommand::Transfer("vip".parse().unwrap()), false),
+        ("a priority", priority, false),
+        ("no category", TicketCommand::SetCategory(None), false),
+        ("an escalation", TicketCommand::Escalate(Escalate { level: None, reason: "x".into() }), false),
+    ];
+    for (what, command, passes) in table {
+        let story = given_a_ticket()
+            .when(1, TicketCommand::AddTag("early".into()))
+            .when(1, TicketCommand::Follow(agent("ann")))
+            .when(2, status(StatusCategory::Closed))
+            .when(3, command);
+        match &story.answer {
+            Ok(events) => assert!(passes && !events.is_empty(), "{what}: {events:?}"),
+            Err(Rejection::NotAllowedInStatus { status: StatusCategory::Closed, .. }) => assert!(!passes, "{what}"),
+            Err(other) => panic!("{what}: {other}"),
+        }
+    }
+}
+
+fn bob() -> Actor {
+    Actor::Agent(agent("bob"))
+}
+
+fn by_bob(minute: i64) -> impl Fn(&Ticket) -> bool {
+    move |ticket: &Ticket| ticket.pick_up == Some(PickUp::By(at(minute)))
+}
+
+#[test]
+fn only_the_assignee_picks_a_ticket_up() {
+    let assigned = || given_a_ticket().when_by(&Actor::System, 1, assign("bob"));
+    let note = |author: &str| {
+        let note = Note { id: MessageId::derived(at(0), &["n"]), body: Body::inline("Hm") };
+        TicketCommand::AddNote { note, agent: Some(agent(author)) }
+    };
+    assigned().when(5, customer_writes()).then_it_is(by_bob(21));
+    assigned().when(5, reply()).then_it_is(by_bob(21));
+    assigned().when(5, note("ann")).then_it_is(by_bob(21));
+    assigned().when(5, status(StatusCategory::Open)).then_it_is(by_bob(21));
+    assigned().when_by(&bob(), 5, note("bob")).then_it_is(|ticket| ticket.pick_up.is_none() && ticket.picked_up);
+    assigned().when_by(&bob(), 5, status(StatusCategory::Open)).then_it_is(|ticket| ticket.pick_up.is_none());
+    assigned().when(5, status(StatusCategory::Resolved)).then_it_is(|ticket| ticket.pick_up.is_none());
+    // What bob picked up stays so, whoever acts after it.
+    let picked_up = assigned().when_by(&bob(), 5, note("bob"));
+    picked_up.when(6, reply()).when(7, status(StatusCategory::Waiting)).then_it_is(|ticket| ticket.pick_up.is_none());
+}
+
+#[test]
+fn the_time_to_pick_up_runs_while_it_is_the_desks_turn() {
+    let waiting = given_a_ticket().when(1, status(StatusCategory::Waiting)).when_by(&Actor::System, 2, assign("bob"));
+    let waiting = waiting.then_it_is(|ticket| ticket.pick_up == Some(PickUp::Later));
+    let written = waiting.when(100, customer_writes()).then_it_is(by_bob(120));
+    // Somebody else puts it off: the time stands, and begins anew when it is the desk's turn again.
+    let put_off = written.when(105, status(StatusCategory::Waiting));
+    let put_off = put_off.then_it_is(|ticket| ticket.pick_up == Some(PickUp::Later));
+    put_off.when(110, status(StatusCategory::Open)).then_it_is(by_bob(130));
+}
+
+#[test]
+fn a_transfer_keeps_the_assignee_and_sets_the_time_of_the_target_queue() {
+    let to = |queue: &str| TicketCommand::Transfer(queue.parse().unwrap());
+    let assigned = || given_a_ticket().when_by(&Actor::System, 1, assign("bob"));
+    // The queue vip wants nothing back, inbox within twenty minutes.
+    let moved = assigned().when(5, to("vip")).then_it_is(|ticket| {
+        ticket.agent == Some(agent("bob")) && ticket.pick_up == Some(PickUp::Later)
+    });
+    moved.when(30, to("inbox")).then_it_is(by_bob(50));
+    let picked_up = assigned().when_by(&bob(), 3, reply()).when(5, to("vip")).when(6, to("inbox"));
+    picked_up.then_it_is(|ticket| ticket.pick_up.is_none());
+}
+
+#[test]
+fn events_without_what_was_added_since_are_read_as_before() {
+    let old = r#"{"to":{"key":"open","category":"open"},"from":{"key":"new","category":"new"}}"#;
+    let event: StatusChanged = serde_json::from_str(old).unwrap();
+    assert_eq!(event.pick_up, None);
+    assert_eq!(serde_json::to_string(&event).unwrap(), old);
+    let old = r#"{"agent":"bob","from":null,"pick_up_by":1700000000000}"#;
+    let event: AgentAssigned = serde_json::from_str(old).unwrap();
+    assert_eq!((event.pick_up(), event.taken), (Some(PickUp::By(at(0))), false));
+    assert_eq!(serde_json::to_string(&event).unwrap(), old);
+}
