@@ -5,74 +5,11 @@ mod support;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use support::{Docket, PATIENCE, Server, root};
+use support::{
+    Docket, PATIENCE, root,
+    shop::{Shop, next, socket},
+};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
-
-const SHOP: &str = "examples/desks/small-shop.toml";
-
-/// A shop with a customer and tokens for everybody.
-struct Shop {
-    docket: Docket,
-    server: Server,
-    admin: String,
-    agent: String,
-    auditor: String,
-    customer: String,
-    customer_id: String,
-}
-
-impl Shop {
-    async fn open() -> Self {
-        let docket = Docket::new();
-        docket.ok(&["apply", root().join(SHOP).to_str().unwrap()]);
-        let admin = docket.token(&["--role", "administrator"]);
-        let agent = docket.token(&["--role", "agent", "--agent", "ann"]);
-        let auditor = docket.token(&["--role", "auditor"]);
-        let server = docket.serve();
-        let register = "mutation { customerRegister(input: { name: \"Carl\", email: \"carl@example.org\" }) { customer { id } userErrors { message } } }";
-        let made = server.data(&admin, register, json!({})).await;
-        let customer_id = made["customerRegister"]["customer"]["id"].as_str().unwrap().to_owned();
-        let create =
-            "mutation ($id: ID!) { tokenCreate(input: { role: CUSTOMER, customer: $id, label: \"Carl\" }) { secret } }";
-        let made = server.data(&admin, create, json!({ "id": customer_id })).await;
-        let customer = made["tokenCreate"]["secret"].as_str().unwrap().to_owned();
-        Self { docket, server, admin, agent, auditor, customer, customer_id }
-    }
-
-    /// Opens a ticket as the customer and gives its id.
-    async fn ticket(&self, subject: &str) -> String {
-        let open = "mutation ($s: String!) { ticketOpen(input: { subject: $s, body: \"Please help\", channel: WEB }) { ticket { id } userErrors { message } } }";
-        let made = self.server.data(&self.customer, open, json!({ "s": subject })).await;
-        made["ticketOpen"]["ticket"]["id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
-    }
-}
-
-async fn socket(
-    server: &Server,
-    token: &str,
-) -> tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>> {
-    let mut request = format!("ws://{}/ws", server.address).into_client_request().unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
-    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
-    let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } });
-    socket.send(Message::text(init.to_string())).await.unwrap();
-    socket
-}
-
-async fn next(
-    socket: &mut tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>,
-) -> Value {
-    let read = async {
-        loop {
-            match socket.next().await.unwrap().unwrap() {
-                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
-                Message::Close(frame) => return json!({ "closed": frame.map(|frame| u16::from(frame.code)) }),
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, read).await.unwrap()
-}
 
 #[tokio::test]
 async fn a_customer_asks_an_agent_answers_and_both_see_what_they_may() {
