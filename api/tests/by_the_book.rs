@@ -194,6 +194,16 @@ async fn a_field_that_fails_is_null_in_its_place() {
 }
 
 #[tokio::test]
+async fn an_error_of_introspection_says_which_field_it_is_about() {
+    let desk = Desk::open().await;
+    let query = "query ($n: String = \"Desk\") { type: __type(name: $n) { name } __typename }";
+    let (status, text) = desk.ask(query, json!({ "n": null })).await;
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &answer["errors"][0]["path"]), (200, &json!(["type"])), "{text}");
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{text}");
+}
+
+#[tokio::test]
 async fn an_object_that_no_fragment_is_for_is_an_object_without_fields() {
     let desk = Desk::open().await;
     let (_, text) =

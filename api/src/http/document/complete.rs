@@ -19,6 +19,7 @@ pub fn complete(root: &Fields, response: &mut Response) {
         }
         response.data = Value::Object(IndexMap::new());
     }
+    place_errors(root, response);
     let failed = Failures::of(&response.errors);
     let Value::Object(data) = &mut response.data else { return };
     if !fields(root, data, Some(&failed)) {
@@ -29,6 +30,25 @@ pub fn complete(root: &Fields, response: &mut Response) {
             tracing::error!("a field that is never null was null");
             response.errors.push(ServerError { locations: Vec::new(), ..error });
         }
+    }
+}
+
+/// An error without a path in an answer that has data is one of `__type`, for which async-graphql notes none: it belongs to
+/// a root field that is missing and that no other error explains.
+fn place_errors(root: &Fields, response: &mut Response) {
+    let Value::Object(data) = &response.data else { return };
+    if data.is_empty() || response.errors.iter().all(|error| !error.path.is_empty()) {
+        return;
+    }
+    let explained = |name: &Name| {
+        let mut paths = response.errors.iter().filter_map(|error| error.path.first());
+        paths.any(|first| matches!(first, PathSegment::Field(field) if name == field.as_str()))
+    };
+    let missing = root.0.iter().map(|(name, _)| name).filter(|name| !data.contains_key(*name) && !explained(name));
+    let missing: Vec<PathSegment> = missing.map(|name| PathSegment::Field(name.to_string())).collect();
+    let nowhere = response.errors.iter_mut().filter(|error| error.path.is_empty());
+    for (error, segment) in nowhere.zip(missing) {
+        error.path.push(segment);
     }
 }
 

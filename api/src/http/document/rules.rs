@@ -249,7 +249,11 @@ impl<'a> Check<'a> {
             Some(ExtendedType::Scalar(scalar)) if !scalar.is_built_in() => {
                 let literal = plan::literal(value, &|_| None).unwrap_or_default();
                 let literal = literal.into_const().unwrap_or_default();
-                if let Some(why) = Rules::wrong_scalar(&scalar.name, literal) {
+                // Its digits are what counts: `-0` has a sign, though the number that it stands for has none.
+                let signed = matches!(&**value, Value::Int(int) if int.as_str().starts_with('-'));
+                if scalar.name == "BigInt" && signed {
+                    self.wrong(value, "this is no BigInt: it has no sign".into());
+                } else if let Some(why) = Rules::wrong_scalar(&scalar.name, literal) {
                     self.wrong(value, format!("this is no {}: {why}", scalar.name));
                 }
             }
