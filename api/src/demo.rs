@@ -13,8 +13,8 @@ use docket_core::{
     },
     personal::{Body, Personal},
     ticket::{
-        CallOutcome, Channel, Context as Judging, Escalate, Everything, LogCall, Message, Note, Opening, Priority, StatusCategory,
-        StatusWish, Ticket, TicketCommand, decide,
+        CallOutcome, Channel, Context as Judging, Escalate, Everything, LogCall, Message, Note, Opening, Priority,
+        StatusCategory, StatusWish, Ticket, TicketCommand, decide,
     },
     time::Timestamp,
 };

@@ -11,7 +11,7 @@ use support::{Docket, Server, root};
 const CONVERSATION: &str = "query ($id: ID!) { ticket(id: $id) { status { category } timeline(last: 100) { nodes {
     ... on MessageEntry { body } ... on NoteEntry { body } } } } }";
 const RECEIVE: &str = "mutation ($id: ID!, $input: TicketReceiveInput!) { ticketReceive(id: $id, input: $input) {
-    position ticket { id } userErrors { code } } }";
+    position ticket { id } userErrors { code message } } }";
 
 /// A folder of an earlier version, unpacked, and what that version said about it.
 struct Old {
@@ -147,10 +147,16 @@ async fn an_old_folder_is_served_and_goes_on() {
         assert!(before.iter().any(|text| text == body), "{before:?}");
         assert!(before.iter().any(|text| text.len() as u64 == long));
 
-        // What was carried out under a key is not carried out again.
-        let again = json!({ "id": ticket, "input": { "body": body, "clientMutationId": keyed["key"] } });
-        let again = server.data(customer, RECEIVE, again).await;
-        assert_eq!(again["ticketReceive"]["position"], keyed["position"]);
+        // What was carried out under a key is not carried out again. That version did not keep what was asked with it, so
+        // nothing tells the same request from another one: it is refused and told where the first one is.
+        for body in [body, "Something else entirely"] {
+            let again = json!({ "id": ticket, "input": { "body": body, "clientMutationId": keyed["key"] } });
+            let again = server.data(customer, RECEIVE, again).await;
+            let error = &again["ticketReceive"]["userErrors"][0];
+            assert_eq!(error["code"], "IDEMPOTENCY_KEY_REUSED", "{again}");
+            assert!(error["message"].as_str().unwrap().contains(keyed["position"].as_str().unwrap()), "{error}");
+        }
+        assert_eq!(texts(&server, known["agent"].as_str().unwrap(), ticket).await, before);
 
         // What is written comes after it, and is still there after a clean stop.
         let new = json!({ "id": ticket, "input": { "body": "Still silent, years later." } });

@@ -7,8 +7,8 @@ use docket_core::{
     ids::{CommitId, CorrelationId, CustomerId, MessageId, Position, QueueKey, StreamId, TicketId},
     personal::{Body, Personal},
     ticket::{
-        Channel, Context as Judging, Everything, Message, MessageReceived, Opening, Priority, StatusCategory, StatusWish, Ticket,
-        TicketCommand, TicketEvent, decide,
+        Channel, Context as Judging, Everything, Message, MessageReceived, Opening, Priority, StatusCategory,
+        StatusWish, Ticket, TicketCommand, TicketEvent, decide,
     },
     time::Timestamp,
 };

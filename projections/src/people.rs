@@ -106,7 +106,10 @@ impl Projection for PeopleView {
                         token.revoked = true;
                     }
                 }
-                (Event::Customer(_) | Event::Ticket(_) | Event::Desk(_) | Event::Request(_) | Event::Unknown { .. }, _) => {}
+                (
+                    Event::Customer(_) | Event::Ticket(_) | Event::Desk(_) | Event::Request(_) | Event::Unknown { .. },
+                    _,
+                ) => {}
             }
         }
     }

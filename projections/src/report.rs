@@ -345,12 +345,7 @@ fn watched<'a, T>(all: impl Iterator<Item = T> + 'a, stop: &'a dyn Fn() -> bool)
     all.enumerate().take_while(move |(n, _)| n % 4096 != 0 || !stop()).map(|(_, one)| one)
 }
 
-fn sla(
-    period: ReportPeriod,
-    now: Option<Timestamp>,
-    tickets: &TicketsView,
-    stop: &dyn Fn() -> bool,
-) -> Vec<SlaReport> {
+fn sla(period: ReportPeriod, now: Option<Timestamp>, tickets: &TicketsView, stop: &dyn Fn() -> bool) -> Vec<SlaReport> {
     let mut by_policy: BTreeMap<(TrackKey, PolicyKey, SlaMetric), SlaReport> = BTreeMap::new();
     let mut report_of = |clock: &Clock, policy: &PolicyKey, count: &dyn Fn(&mut SlaReport)| {
         let key = (clock.track.clone(), policy.clone(), clock.metric);

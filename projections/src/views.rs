@@ -99,12 +99,7 @@ impl Views {
 
     /// The earliest timer of each of at most so many tickets that have one at or before an instant, of those that are
     /// wanted.
-    pub fn first_due(
-        &self,
-        until: Timestamp,
-        tickets: usize,
-        wanted: impl Fn(&TicketRow) -> bool,
-    ) -> Vec<TimerEntry> {
+    pub fn first_due(&self, until: Timestamp, tickets: usize, wanted: impl Fn(&TicketRow) -> bool) -> Vec<TimerEntry> {
         self.timers.first_due(until, tickets, &self.tickets, self.desk.desk(), wanted)
     }
 

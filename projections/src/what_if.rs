@@ -110,7 +110,12 @@ impl WhatIf {
                 (Event::Desk(event), _) if !self.is_supposed(event) => self.desk.evolve(event, commit.position),
                 (Event::Ticket(ticket_event), StreamId::Ticket(id)) => self.fold(id, ticket_event, event.occurred_at),
                 (
-                    Event::Desk(_) | Event::Ticket(_) | Event::Customer(_) | Event::Access(_) | Event::Request(_) | Event::Unknown { .. },
+                    Event::Desk(_)
+                    | Event::Ticket(_)
+                    | Event::Customer(_)
+                    | Event::Access(_)
+                    | Event::Request(_)
+                    | Event::Unknown { .. },
                     _,
                 ) => {}
             }

@@ -7,7 +7,10 @@ use docket_core::{
     event::{Actor, Cause, CauseKind, Commit, DatedEvent, Event},
     ids::{AgentKey, CommitId, CorrelationId, MessageId, Position, QueueKey, StreamId, TicketId},
     personal::Body,
-    ticket::{Channel, Context, Everything, Message, Opening, Priority, StatusCategory, StatusWish, Ticket, TicketCommand, decide},
+    ticket::{
+        Channel, Context, Everything, Message, Opening, Priority, StatusCategory, StatusWish, Ticket, TicketCommand,
+        decide,
+    },
     time::Timestamp,
 };
 use docket_projections::{Projection, ReportPeriod, Tally, Views, WhatIf};

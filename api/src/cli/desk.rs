@@ -69,7 +69,8 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
             }
             for change in &changes {
                 line(format!("{} {} {}", change.verb, change.kind, change.key).trim_end())?;
-                let hangs = departures.iter().find(|d| change.verb == "retire" && d.kind == change.kind && d.key == change.key);
+                let hangs =
+                    departures.iter().find(|d| change.verb == "retire" && d.kind == change.kind && d.key == change.key);
                 if let Some(departure) = hangs.filter(|departure| departure.matters()) {
                     line(format!("    {departure}; `leaving` in the file says where tickets go"))?;
                 }

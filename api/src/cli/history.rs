@@ -102,11 +102,9 @@ fn write_readable(out: &mut impl Write, commit: &Commit) -> anyhow::Result<()> {
         let data = data.get("data").map(brief).unwrap_or_default();
         let name = match &event.event {
             Event::Unknown { type_name, version } => format!("{type_name}@{version} (unknown)"),
-            known @ (Event::Ticket(_)
-            | Event::Customer(_)
-            | Event::Desk(_)
-            | Event::Access(_)
-            | Event::Request(_)) => known.type_name().to_owned(),
+            known @ (Event::Ticket(_) | Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Request(_)) => {
+                known.type_name().to_owned()
+            }
         };
         writeln!(
             out,

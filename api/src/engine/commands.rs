@@ -155,9 +155,7 @@ impl Engine {
                     return self.done(stored).await;
                 }
                 // What is kept of the ticket is behind; loading reads what came since.
-                Err(AppendError::Conflict { actual, .. })
-                    if commutes && tokio::time::Instant::now() < give_up_at =>
-                {
+                Err(AppendError::Conflict { actual, .. }) if commutes && tokio::time::Instant::now() < give_up_at => {
                     at_least = actual;
                 }
                 Err(error) => {
@@ -226,11 +224,7 @@ impl Engine {
 
     /// The ticket as its stream makes it, at least at a version, and views that know every desk that it was folded with. The
     /// log is read only when what is kept may be behind.
-    pub(super) async fn load(
-        &self,
-        id: TicketId,
-        at_least: Position,
-    ) -> Result<(Arc<Views>, Loaded), EngineError> {
+    pub(super) async fn load(&self, id: TicketId, at_least: Position) -> Result<(Arc<Views>, Loaded), EngineError> {
         let views = self.views();
         let shown = views.tickets().by_id(&id).map_or(Position::START, |row| row.version);
         let kept = self.cache().get(&id).cloned().unwrap_or(Loaded { version: Position::START, ticket: None });
@@ -254,6 +248,11 @@ impl Engine {
         let loaded = Loaded { version, ticket: ticket.map(Arc::new) };
         self.remember(id, loaded.clone());
         Ok((views, loaded))
+    }
+
+    /// What is kept of a ticket, and the version that it was folded to.
+    pub fn kept(&self, id: TicketId) -> Option<(Position, Option<Arc<Ticket>>)> {
+        self.cache().get(&id).map(|loaded| (loaded.version, loaded.ticket.clone()))
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<TicketId, Loaded>> {
@@ -327,7 +326,9 @@ fn fold(mut state: Option<Ticket>, commits: &[Arc<Commit>], views: &Views) -> Re
                     state = Ticket::evolve(state, ticket_event, event.occurred_at, views.desk().desk());
                 }
                 Event::Unknown { type_name, version } => {
-                    return Err(format!("it holds an event of the unknown type {type_name} {version}: use a newer docket"));
+                    return Err(format!(
+                        "it holds an event of the unknown type {type_name} {version}: use a newer docket"
+                    ));
                 }
                 Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Request(_) => {}
             }

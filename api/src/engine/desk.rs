@@ -73,8 +73,7 @@ impl Engine {
         };
         let to_move = moves(&leaving, &views);
         let stored = if changes.is_empty() {
-            let version = version.unwrap_or_default();
-            self.keep_answer(&acting, key.as_ref(), StreamId::Desk, version).await?
+            self.keep_answer(&acting, key.as_ref(), StreamId::Desk, views.position()).await?
         } else {
             let events = changes.iter().map(|change| change.event.clone().into()).collect();
             let expected = version.map_or(Expected::NoStream, Expected::At);
@@ -82,8 +81,7 @@ impl Engine {
         };
         self.views_at(stored.position, VIEW_WAIT).await?;
         let (moved, last) = self.move_tickets(&acting, to_move, key, stored.position).await?;
-        let position = if changes.is_empty() && moved == 0 { views.position() } else { last };
-        Ok(Applied::Changes { changes, departures, moved, position, effect })
+        Ok(Applied::Changes { changes, departures, moved, position: last, effect })
     }
 
     /// The answer to a repeated request: what its commit changed. Tickets that an interruption left are moved.

@@ -42,7 +42,8 @@ impl IdempotencyKey {
     pub fn try_new(text: &str, operation: &str, canonical_input: &str) -> Result<Self, Rejection> {
         const FIELD: &str = "clientMutationId";
         if text.trim().is_empty() {
-            let reason = "an empty key cannot tell one request from another: leave it out, or give each request its own";
+            let reason =
+                "an empty key cannot tell one request from another: leave it out, or give each request its own";
             return Err(Rejection::Invalid { field: FIELD, reason: reason.into() });
         }
         if text.len() > Self::MAX_LEN {
@@ -124,7 +125,9 @@ impl Engine {
             return Ok(Stored::new_at(stream, version));
         }
         let event = RequestEvent::from(RequestAnswered { stream, version });
-        self.append(acting, key, StreamId::Requests, Expected::Any, vec![event.into()]).await
+        let stored = self.append(acting, key, StreamId::Requests, Expected::Any, vec![event.into()]).await?;
+        // The answer is about the stream, whichever of two equal requests kept it.
+        Ok(if stored.earlier.is_some() { stored } else { Stored::new_at(stream, version) })
     }
 }
 

@@ -172,7 +172,6 @@ impl Engine {
             }
         }
     }
-
 }
 
 /// Who acts, as it is stored with what they do.

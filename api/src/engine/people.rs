@@ -15,8 +15,7 @@ use docket_store::Expected;
 use ulid::Ulid;
 
 use super::{
-    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Resource, VIEW_WAIT, can, new_secret,
-    secret_sha256,
+    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Resource, VIEW_WAIT, can, new_secret, secret_sha256,
 };
 
 /// A customer to be registered.

@@ -69,7 +69,8 @@ impl Engine {
             }
         } else if key.is_some() {
             let event = RequestEvent::from(ReapplicationBegun { desk_version });
-            let begun = self.append(&acting, key.as_ref(), StreamId::Requests, Expected::Any, vec![event.into()]).await?;
+            let begun =
+                self.append(&acting, key.as_ref(), StreamId::Requests, Expected::Any, vec![event.into()]).await?;
             position = begun.position;
         }
         let first = commit_id(&acting, key.as_ref());

@@ -8,9 +8,7 @@ use docket_core::{
     ids::{AgentKey, CategoryKey, CustomerId, FieldKey, MessageId, QueueKey, StatusKey, TeamKey, TicketId, TokenId},
     personal::Personal,
     rejection::Rejection,
-    ticket::{
-        self as core, Escalate, FieldValue, LogCall, Note, Opening, StatusCategory, StatusWish, TicketCommand,
-    },
+    ticket::{self as core, Escalate, FieldValue, LogCall, Note, Opening, StatusCategory, StatusWish, TicketCommand},
 };
 use ulid::Ulid;
 
@@ -809,8 +807,9 @@ impl Mutation {
         let work = async {
             let ticket = ticket_id(session, &id)?;
             let agent = match &input.agent {
-                Some(agent) => local_id::<AgentKey>("agent", agent)
-                    .ok_or_else(|| Rejection::not_found("agent", short(agent)))?,
+                Some(agent) => {
+                    local_id::<AgentKey>("agent", agent).ok_or_else(|| Rejection::not_found("agent", short(agent)))?
+                }
                 None => session.principal.agent().cloned().ok_or(Rejection::Invalid {
                     field: "agent",
                     reason: "name the agent: this token is not an agent's".into(),
@@ -853,9 +852,8 @@ impl Mutation {
     ) -> Result<Option<CustomerRegisterPayload>, Error> {
         let asked = Asked::of(context)?;
         let customer = NewCustomer { name: input.name, email: input.email, external: None };
-        let done = async {
-            asked.session.engine.register_customer(&asked.session.principal, customer, asked.key()?).await
-        };
+        let done =
+            async { asked.session.engine.register_customer(&asked.session.principal, customer, asked.key()?).await };
         let (user_errors, done) = asked.answer(done.await)?.parts();
         let (mut customer, mut position) = (None, None);
         if let Some((id, views, at)) = done {
@@ -942,11 +940,13 @@ impl Mutation {
             ..UserError::new(UserErrorCode::Invalid, message)
         };
         let done = match desk_file::parse(&input.toml, None) {
-            Ok(config) => async {
-                let (engine, principal) = (&asked.session.engine, &asked.session.principal);
-                engine.apply_desk(principal, config, input.dry_run, asked.key()?).await
+            Ok(config) => {
+                async {
+                    let (engine, principal) = (&asked.session.engine, &asked.session.principal);
+                    engine.apply_desk(principal, config, input.dry_run, asked.key()?).await
+                }
+                .await
             }
-            .await,
             Err(problem) => {
                 let problem = invalid(problem);
                 return Ok(Some(DeskApplyPayload::refused(vec![problem], asked.client_mutation_id)));
@@ -957,15 +957,17 @@ impl Mutation {
                 let problems = problems.iter().map(|problem| invalid(problem.to_string())).collect();
                 DeskApplyPayload::refused(problems, asked.client_mutation_id)
             }
-            (user_errors, Some(Applied::Changes { changes, departures, moved, position, effect })) => DeskApplyPayload {
-                changes: changes.iter().map(|change| told(change, &departures)).collect(),
-                departures: departures.into_iter().map(Departure::from).collect(),
-                moved: i32::try_from(moved).unwrap_or(i32::MAX),
-                sla_effect: effect.as_ref().map(Into::into),
-                position: Some(position.into()),
-                user_errors,
-                client_mutation_id: asked.client_mutation_id,
-            },
+            (user_errors, Some(Applied::Changes { changes, departures, moved, position, effect })) => {
+                DeskApplyPayload {
+                    changes: changes.iter().map(|change| told(change, &departures)).collect(),
+                    departures: departures.into_iter().map(Departure::from).collect(),
+                    moved: i32::try_from(moved).unwrap_or(i32::MAX),
+                    sla_effect: effect.as_ref().map(Into::into),
+                    position: Some(position.into()),
+                    user_errors,
+                    client_mutation_id: asked.client_mutation_id,
+                }
+            }
             (user_errors, None) => DeskApplyPayload::refused(user_errors, asked.client_mutation_id),
         }))
     }

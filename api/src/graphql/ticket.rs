@@ -499,7 +499,8 @@ pub async fn page(
 ) -> Result<TicketConnection, Error> {
     let customer = session.principal.customer();
     if customer.is_some() {
-        let hidden = |what: &str| coded(code::FORBIDDEN, format!("customers cannot ask by {what}: it is the desk's own"));
+        let hidden =
+            |what: &str| coded(code::FORBIDDEN, format!("customers cannot ask by {what}: it is the desk's own"));
         if let Some(part) = filter.and_then(TicketFilter::hidden_from_customers) {
             return Err(hidden(part));
         }

@@ -281,11 +281,9 @@ pub fn entries(session: &Session, commits: &[Arc<Commit>]) -> Vec<(String, Timel
             let actor = match &commit.actor {
                 actor if internal || *actor == session.principal.actor() => actor.to_string(),
                 Actor::Customer(_) => "another customer".to_owned(),
-                Actor::System
-                | Actor::Administrator(_)
-                | Actor::Agent(_)
-                | Actor::Imported(_)
-                | Actor::Unknown(_) => "the desk".to_owned(),
+                Actor::System | Actor::Administrator(_) | Actor::Agent(_) | Actor::Imported(_) | Actor::Unknown(_) => {
+                    "the desk".to_owned()
+                }
             };
             let head = Entry {
                 id: global_id("entry", format!("{}.{index}", commit.position)),
@@ -332,9 +330,11 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> Option<Timelin
             channel: e.channel.into(),
             customer: e.from.as_ref().and_then(customer),
             agent: None,
-            author_name: e.from.as_ref().filter(|id| customer(id).is_some()).and_then(|id| {
-                session.views.people().customer(id).map(|row| row.name.reveal().clone())
-            }),
+            author_name: e
+                .from
+                .as_ref()
+                .filter(|id| customer(id).is_some())
+                .and_then(|id| session.views.people().customer(id).map(|row| row.name.reveal().clone())),
             body: e.body.clone(),
         }),
         TicketEvent::MessageSent(e) => TimelineEntry::Message(MessageEntry {

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
 use super::{Docket, PATIENCE, Server, root};
 
-const SHOP: &str = "examples/desks/small-shop.toml";
+pub const SHOP: &str = "examples/desks/small-shop.toml";
 
 /// A shop with a customer and tokens for everybody.
 pub struct Shop {
@@ -23,6 +23,11 @@ impl Shop {
     pub async fn open() -> Self {
         let docket = Docket::new();
         docket.ok(&["apply", root().join(SHOP).to_str().unwrap()]);
+        Self::in_docket(docket).await
+    }
+
+    /// The same for a desk that was applied, which has an agent `ann`.
+    pub async fn in_docket(docket: Docket) -> Self {
         let admin = docket.token(&["--role", "administrator"]);
         let agent = docket.token(&["--role", "agent", "--agent", "ann"]);
         let auditor = docket.token(&["--role", "auditor"]);
@@ -71,4 +76,3 @@ pub async fn next(
     };
     tokio::time::timeout(PATIENCE, read).await.unwrap()
 }
-

@@ -71,7 +71,8 @@ fn what_leaves_is_left_out_of_the_file_and_goes_to_something_in_it() {
 
 #[test]
 fn a_stored_commit_is_told_in_the_same_words_as_the_file_that_made_it() {
-    let (mut config, desk) = (read(r#"{"name": "D", "agent": [{"key": "ann", "name": "Anna"}, {"key": "cy", "name": "Cy"}]}"#), present());
+    let (mut config, desk) =
+        (read(r#"{"name": "D", "agent": [{"key": "ann", "name": "Anna"}, {"key": "cy", "name": "Cy"}]}"#), present());
     config.fill_from(&desk);
     let changes = config.changes_from(&desk);
     let events: Vec<DeskEvent> = changes.iter().map(|change| change.event.clone()).collect();

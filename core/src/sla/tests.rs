@@ -90,7 +90,8 @@ impl Story {
     #[track_caller]
     fn when_at(mut self, instant: Timestamp, now: Timestamp, command: &TicketCommand) -> Self {
         let actor = Actor::Agent(AgentKey::try_new("ann").unwrap());
-        let context = Context { at: instant, now, actor: &actor, desk: &self.desk, directory: &crate::ticket::Everything };
+        let context =
+            Context { at: instant, now, actor: &actor, desk: &self.desk, directory: &crate::ticket::Everything };
         let events = decide(self.ticket.as_ref(), command, &context).unwrap();
         self.position += 1;
         for (index, event) in (0..).zip(events) {

@@ -283,8 +283,7 @@ fn default_queue(desk: &Desk) -> Result<QueueKey, Rejection> {
 }
 
 fn default_status(category: StatusCategory, desk: &Desk) -> Result<StatusRef, Rejection> {
-    desk.default_status(category)
-        .ok_or_else(|| Rejection::not_found("status", format!("of category {category}")))
+    desk.default_status(category).ok_or_else(|| Rejection::not_found("status", format!("of category {category}")))
 }
 
 fn received(message: &Message, from: Option<crate::ids::CustomerId>) -> TicketEvent {
@@ -360,12 +359,7 @@ fn pick_up_after_act(ticket: &Ticket, author: Option<&AgentKey>, context: &Conte
 
 /// What an assignee who has not picked the ticket up is held to in a queue and a status: the time that runs already; a new
 /// one when the queue is another, or when it becomes the desk's turn; none yet while it is somebody else's.
-fn pick_up_in(
-    ticket: &Ticket,
-    queue: &QueueKey,
-    category: StatusCategory,
-    context: &Context<'_>,
-) -> Option<PickUp> {
+fn pick_up_in(ticket: &Ticket, queue: &QueueKey, category: StatusCategory, context: &Context<'_>) -> Option<PickUp> {
     if ticket.agent.is_none() || ticket.picked_up {
         return None;
     }

@@ -522,7 +522,11 @@ fn what_passes_on_a_closed_ticket_is_this_table() {
         ("the requester", TicketCommand::SetRequester(None), true),
         ("a tag", TicketCommand::AddTag("late".into()), true),
         ("taking a tag off", TicketCommand::RemoveTag("early".into()), true),
-        ("a field", TicketCommand::SetField { field: "count".parse().unwrap(), value: Some(FieldValue::Integer(1)) }, true),
+        (
+            "a field",
+            TicketCommand::SetField { field: "count".parse().unwrap(), value: Some(FieldValue::Integer(1)) },
+            true,
+        ),
         ("a follower", TicketCommand::Follow(agent("bob")), true),
         ("taking a follower off", TicketCommand::Unfollow(agent("ann")), true),
         ("an answer", reply(), false),
@@ -592,9 +596,9 @@ fn a_transfer_keeps_the_assignee_and_sets_the_time_of_the_target_queue() {
     let to = |queue: &str| TicketCommand::Transfer(queue.parse().unwrap());
     let assigned = || given_a_ticket().when_by(&Actor::System, 1, assign("bob"));
     // The queue vip wants nothing back, inbox within twenty minutes.
-    let moved = assigned().when(5, to("vip")).then_it_is(|ticket| {
-        ticket.agent == Some(agent("bob")) && ticket.pick_up == Some(PickUp::Later)
-    });
+    let moved = assigned()
+        .when(5, to("vip"))
+        .then_it_is(|ticket| ticket.agent == Some(agent("bob")) && ticket.pick_up == Some(PickUp::Later));
     moved.when(30, to("inbox")).then_it_is(by_bob(50));
     let picked_up = assigned().when_by(&bob(), 3, reply()).when(5, to("vip")).when(6, to("inbox"));
     picked_up.then_it_is(|ticket| ticket.pick_up.is_none());

@@ -157,7 +157,8 @@ fn due_of_a_ticket(
     }
     let mut state = None;
     for (at, command) in commands {
-        let context = ticket::Context { at, now: at, actor: &Actor::System, desk: &desk, directory: &ticket::Everything };
+        let context =
+            ticket::Context { at, now: at, actor: &Actor::System, desk: &desk, directory: &ticket::Everything };
         for event in decide(state.as_ref(), &command, &context)? {
             state = Ticket::evolve(state, &event, at, &desk);
         }

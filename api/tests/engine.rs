@@ -1,0 +1,275 @@
+//! The engine with its time moved by hand: races with the desk, tickets that cannot be worked on, and turns.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use docket_api::{
+    clock::{Clock, ManualClock},
+    engine::{Engine, EngineError, Principal, Request},
+};
+use docket_core::{
+    desk::DeskConfig,
+    event::{Actor, Cause, CauseKind, DatedEvent, Event},
+    ids::{CommitId, CorrelationId, Position, StreamId, TicketId},
+    ticket::{Channel, Opening, StatusCategory, StatusWish, TagAdded, Ticket, TicketCommand, TicketEvent},
+    time::Timestamp,
+};
+use docket_projections::{LiveViews, Views};
+use docket_store::{
+    Append, AppendError, BoxFuture, Commits, ContentStore, EventLog, Expected, Head, MemoryLog, ReadError,
+};
+use tokio::sync::watch;
+use ulid::Ulid;
+
+const NOW: &str = "2026-03-02T09:00:00Z";
+
+/// A log of which one stream cannot be read.
+struct Damaged {
+    log: MemoryLog,
+    stream: std::sync::Mutex<Option<StreamId>>,
+}
+
+impl EventLog for Damaged {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Position, AppendError>> {
+        self.log.append(append)
+    }
+    fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Position, AppendError>> {
+        self.log.append_all(appends)
+    }
+    fn head(&self) -> Head {
+        self.log.head()
+    }
+    fn watch_head(&self) -> watch::Receiver<Head> {
+        self.log.watch_head()
+    }
+    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<docket_core::event::Commit>>, ReadError> {
+        self.log.read_all(after, limit)
+    }
+    fn read_stream(
+        &self,
+        stream: StreamId,
+        after: Position,
+    ) -> Result<Vec<Arc<docket_core::event::Commit>>, ReadError> {
+        if *self.stream.lock().unwrap() == Some(stream) {
+            return Err(ReadError::Database { volume: 1, reason: "it is damaged".into() });
+        }
+        self.log.read_stream(stream, after)
+    }
+    fn find(&self, id: CommitId) -> Result<Option<Position>, ReadError> {
+        self.log.find(id)
+    }
+    fn scan(&self, after: Position) -> Result<Commits<'_>, ReadError> {
+        self.log.scan(after)
+    }
+    fn read_only(&self) -> Option<String> {
+        None
+    }
+}
+
+struct Stage {
+    clock: Arc<ManualClock>,
+    log: Arc<Damaged>,
+    engine: Arc<Engine>,
+}
+
+fn policies(target: &str) -> DeskConfig {
+    let mut config = DeskConfig::starter();
+    let policy = format!("[{{\"key\": \"p\", \"name\": \"P\", \"resolution\": {{\"default\": \"{target}\"}}}}]");
+    config.policies = serde_json::from_str(&policy).unwrap();
+    config
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let log = Arc::new(Damaged { log: MemoryLog::new(), stream: std::sync::Mutex::default() });
+        let stage = Self::over(log);
+        stage.engine.apply_desk(&Principal::local(), policies("1h"), false, None).await.unwrap();
+        stage
+    }
+
+    /// An engine that has seen nothing yet of this log.
+    fn over(log: Arc<Damaged>) -> Self {
+        let live = LiveViews::new(Views::default());
+        let shared: Arc<dyn EventLog> = Arc::<Damaged>::clone(&log);
+        tokio::spawn(Arc::clone(&live).follow(Arc::clone(&shared)));
+        let clock = Arc::new(ManualClock::new(Timestamp::parse(NOW).unwrap()));
+        let time: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let engine = Engine::new(shared, live, ContentStore::new(Path::new("unused")), time);
+        Self { clock, log, engine }
+    }
+
+    async fn open(&self, subject: &str) -> TicketId {
+        let opening = TicketCommand::Open(Opening::new(Channel::Email, subject));
+        self.engine.open(&Principal::local(), opening, vec![], Request::default()).await.unwrap().ticket
+    }
+
+    async fn tag(&self, id: TicketId, tag: &str) -> Result<Position, EngineError> {
+        let tag = TicketCommand::AddTag(tag.to_owned());
+        let done = self.engine.work(&Principal::local(), id, vec![tag], Request::default()).await;
+        done.map(|done| done.position)
+    }
+
+    fn breaches(&self) -> usize {
+        let commits = self.log.read_all(Position::START, usize::MAX).unwrap();
+        let events = commits.iter().flat_map(|commit| &commit.events);
+        events.filter(|event| matches!(event.event, Event::Ticket(TicketEvent::SlaBreached(_)))).count()
+    }
+}
+
+#[tokio::test]
+async fn one_bad_ticket_harms_one_ticket() {
+    let stage = Stage::new().await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(stage.open(&format!("Ticket {n}")).await);
+        stage.clock.advance(Duration::from_secs(1));
+    }
+    // Another engine over the same log has folded none of them yet; the first one cannot be read.
+    *stage.log.stream.lock().unwrap() = Some(StreamId::Ticket(ids[0]));
+    let other = Stage::over(Arc::clone(&stage.log));
+    other.engine.views_at(stage.log.head().position, Duration::from_secs(10)).await.unwrap();
+    other.clock.advance(Duration::from_secs(2 * 3600));
+    assert_eq!(other.engine.act_on_due().await.unwrap(), 4);
+    assert_eq!(stage.breaches(), 4, "the later ones are not held up");
+    let aside = other.engine.set_aside();
+    assert_eq!(aside.iter().map(|aside| aside.number).collect::<Vec<_>>(), [1]);
+    assert!(aside[0].reason.contains("it is damaged"), "{aside:?}");
+    // It is left alone, neither tried at every commit nor forgotten.
+    assert_eq!(other.engine.act_on_due().await.unwrap(), 0);
+    assert_eq!(other.engine.set_aside(), aside);
+    // Runs over many tickets go on too.
+    other.engine.apply_desk(&Principal::local(), policies("4h"), false, None).await.unwrap();
+    let reapplied = other.engine.reapply_policies(&Principal::local(), false, None).await.unwrap();
+    assert_eq!(reapplied.set_aside, [1]);
+    // Mended, it is tried again after a while.
+    *stage.log.stream.lock().unwrap() = None;
+    other.clock.advance(Duration::from_secs(301));
+    assert_eq!(other.engine.act_on_due().await.unwrap(), 1);
+    assert_eq!(other.engine.set_aside(), []);
+    assert_eq!(stage.breaches(), 5);
+}
+
+#[tokio::test]
+async fn a_ticket_that_a_newer_program_wrote_on_is_set_aside_by_name() {
+    let stage = Stage::new().await;
+    let id = stage.open("x").await;
+    // What the memory log gives back is what was put in, so the unknown event is put in beside the codec's check.
+    let refused = stage.log.append(Append {
+        id: CommitId::new(Ulid::generate()),
+        stream: StreamId::Ticket(id),
+        expected: Expected::Any,
+        events: vec![DatedEvent::new(stage.engine.now(), Event::Unknown { type_name: "Merged".into(), version: 1 })],
+        recorded_at: stage.engine.now(),
+        actor: Actor::System,
+        cause: Cause::of(CauseKind::Request),
+        correlation: CorrelationId::new(Ulid::generate()),
+        token: None,
+        request: None,
+    });
+    assert!(matches!(refused.await, Err(AppendError::Unknown { what }) if what.contains("Merged")));
+}
+
+#[tokio::test]
+async fn a_kept_ticket_equals_the_folded_one_whatever_the_desk_does_meanwhile() {
+    let stage = Stage::new().await;
+    let mut ids = Vec::new();
+    for n in 0..8 {
+        ids.push(stage.open(&format!("Ticket {n}")).await);
+    }
+    // Three engines over one log, each with views that follow at their own pace, work and change the desk at once.
+    let stages: Vec<Stage> = (0..3).map(|_| Stage::over(Arc::clone(&stage.log))).collect();
+    for other in &stages {
+        other.engine.views_at(stage.log.head().position, Duration::from_secs(10)).await.unwrap();
+    }
+    let work = (0..300_usize).map(|n| {
+        let (other, id) = (&stages[n % 3], ids[n * 7 % 8]);
+        async move {
+            match n % 10 {
+                0 => {
+                    let config = policies(&format!("{}m", 30 + n));
+                    let _ = other.engine.apply_desk(&Principal::local(), config, false, None).await;
+                }
+                1 => {
+                    let category = if n % 20 == 1 { StatusCategory::Resolved } else { StatusCategory::Open };
+                    let set = TicketCommand::SetStatus(StatusWish::Category(category));
+                    let _ = other.engine.work(&Principal::local(), id, vec![set], Request::default()).await;
+                }
+                2 => {
+                    let again = vec![TicketCommand::ReapplyPolicies];
+                    let _ = other.engine.work(&Principal::local(), id, again, Request::default()).await;
+                }
+                _ => _ = other.tag(id, &format!("t{n}")).await,
+            }
+        }
+    });
+    futures_util::StreamExt::collect::<Vec<()>>(futures_util::StreamExt::buffer_unordered(
+        futures_util::stream::iter(work),
+        16,
+    ))
+    .await;
+    let mut compared = 0;
+    for (id, other) in ids.iter().flat_map(|id| stages.iter().map(move |other| (*id, other))) {
+        let Some((version, kept)) = other.engine.kept(id) else { continue };
+        // Each commit with the desk of its own position.
+        let mut views = Views::default();
+        let mut state = None;
+        for commit in stage.log.read_all(Position::START, usize::MAX).unwrap() {
+            docket_projections::Projection::apply(&mut views, &commit);
+            if commit.stream == StreamId::Ticket(id) && commit.position <= version {
+                for event in &commit.events {
+                    if let Event::Ticket(ticket_event) = &event.event {
+                        state = Ticket::evolve(state, ticket_event, event.occurred_at, views.desk().desk());
+                    }
+                }
+            }
+        }
+        assert_eq!(kept.as_deref(), state.as_ref());
+        compared += 1;
+    }
+    assert!(compared >= 8, "{compared}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expensive_questions_share_turns_and_are_given_up_when_nobody_waits() {
+    let stage = Stage::new().await;
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    let ended = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let ask = |engine: Arc<Engine>| {
+        let (started, ended) = (started.clone(), Arc::clone(&ended));
+        tokio::spawn(async move {
+            let work = move |stop: &docket_api::engine::Stop| {
+                started.send(()).unwrap();
+                while !stop.is_wanted() {
+                    std::thread::yield_now();
+                }
+                ended.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                Ok(())
+            };
+            engine.in_turn(work).await
+        })
+    };
+    let (one, two) = (ask(Arc::clone(&stage.engine)), ask(Arc::clone(&stage.engine)));
+    starts.recv().await.unwrap();
+    starts.recv().await.unwrap();
+    // Both turns are taken: a third one is told when to come back, and the runtime is free all the while.
+    let third = ask(Arc::clone(&stage.engine)).await.unwrap();
+    assert!(matches!(third, Err(EngineError::Busy { retry_after_s: 1.. })), "{third:?}");
+    stage.tag(stage.open("meanwhile").await, "t").await.unwrap();
+    // Whoever asked goes away: the work ends and gives its turn back.
+    one.abort();
+    two.abort();
+    let answered = stage.engine.in_turn(|_| Ok(7)).await.unwrap();
+    assert_eq!(answered, 7);
+    assert!(ended.load(std::sync::atomic::Ordering::SeqCst) >= 1);
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_kept_is_not_read_again() {
+    let stage = Stage::new().await;
+    let id = stage.open("x").await;
+    *stage.log.stream.lock().unwrap() = Some(StreamId::Ticket(id));
+    stage.tag(id, "t").await.unwrap();
+    let event = TicketEvent::from(TagAdded { tag: "t".into() });
+    let commits = stage.log.read_all(Position::START, usize::MAX).unwrap();
+    assert_eq!(commits.last().unwrap().events[0].event, event.into());
+}

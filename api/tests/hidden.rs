@@ -1,0 +1,468 @@
+//! What is hidden from customers is hidden by every way: edges, filters, orders, arguments, counts and times.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_graphql::parser::{
+    parse_schema,
+    types::{BaseType, Type, TypeKind, TypeSystemDefinition},
+};
+use serde_json::{Value, json};
+use support::{
+    Docket,
+    shop::{Shop, next, socket},
+};
+
+/// The types of the committed schema, as far as a walk needs them.
+struct Types {
+    /// Fields of objects and interfaces: name, type, and the arguments with their types.
+    fields: BTreeMap<String, Vec<(String, Type, Vec<(String, Type)>)>>,
+    /// Members of input objects.
+    inputs: BTreeMap<String, Vec<String>>,
+    enums: BTreeMap<String, Vec<String>>,
+    /// Objects of unions and interfaces.
+    members: BTreeMap<String, Vec<String>>,
+}
+
+fn named(of: &Type) -> &str {
+    match &of.base {
+        BaseType::Named(name) => name,
+        BaseType::List(inner) => named(inner),
+    }
+}
+
+impl Types {
+    fn read() -> Self {
+        let document = parse_schema(include_str!("../../schema.graphql")).unwrap();
+        let mut types =
+            Self { fields: BTreeMap::new(), inputs: BTreeMap::new(), enums: BTreeMap::new(), members: BTreeMap::new() };
+        for definition in document.definitions {
+            let TypeSystemDefinition::Type(definition) = definition else { continue };
+            let (name, kind) = (definition.node.name.node.to_string(), definition.node.kind);
+            let fields = |fields: Vec<async_graphql::Positioned<async_graphql::parser::types::FieldDefinition>>| {
+                let field = |field: async_graphql::Positioned<async_graphql::parser::types::FieldDefinition>| {
+                    let arguments = field.node.arguments.iter();
+                    let arguments = arguments.map(|a| (a.node.name.node.to_string(), a.node.ty.node.clone())).collect();
+                    (field.node.name.node.to_string(), field.node.ty.node, arguments)
+                };
+                fields.into_iter().map(field).collect()
+            };
+            match kind {
+                TypeKind::Object(object) => {
+                    for interface in object.implements {
+                        types.members.entry(interface.node.to_string()).or_default().push(name.clone());
+                    }
+                    types.fields.insert(name, fields(object.fields));
+                }
+                TypeKind::Interface(interface) => _ = types.fields.insert(name, fields(interface.fields)),
+                TypeKind::Union(union) => {
+                    types.members.insert(name, union.members.iter().map(|m| m.node.to_string()).collect());
+                }
+                TypeKind::Enum(values) => {
+                    types.enums.insert(name, values.values.iter().map(|v| v.node.value.node.to_string()).collect());
+                }
+                TypeKind::InputObject(input) => {
+                    types.inputs.insert(name, input.fields.iter().map(|f| f.node.name.node.to_string()).collect());
+                }
+                TypeKind::Scalar => {}
+            }
+        }
+        types
+    }
+
+    /// Everything that can be selected below a type, each type once on a path. Fields with required arguments are left out
+    /// but at the root, where they are filled in.
+    fn selection(&self, of: &str, above: &mut BTreeSet<String>, depth: usize) -> String {
+        self.selected(of, above, depth, false)
+    }
+
+    /// Fields of one name and unlike types meet in unions, so there they get names of their own.
+    fn selected(&self, of: &str, above: &mut BTreeSet<String>, depth: usize, renamed: bool) -> String {
+        let alias =
+            |name: &str| if renamed { format!("{}_{name}: {name}", of.to_lowercase()) } else { name.to_owned() };
+        if depth == 0 || !above.insert(of.to_owned()) {
+            return String::new();
+        }
+        let mut parts = vec!["__typename".to_owned()];
+        if let Some(members) = self.members.get(of) {
+            for member in members {
+                let inner = self.selected(member, above, depth, true);
+                if !inner.is_empty() {
+                    parts.push(format!("... on {member} {{ {inner} }}"));
+                }
+            }
+        } else {
+            for (name, ty, arguments) in self.fields.get(of).into_iter().flatten() {
+                if arguments.iter().any(|(_, ty)| !ty.nullable) {
+                    continue;
+                }
+                let inner = named(ty);
+                if self.fields.contains_key(inner) || self.members.contains_key(inner) {
+                    let below = self.selection(inner, above, depth - 1);
+                    if !below.is_empty() {
+                        parts.push(format!("{} {{ {below} }}", alias(name)));
+                    }
+                } else {
+                    parts.push(alias(name));
+                }
+            }
+        }
+        above.remove(of);
+        parts.join(" ")
+    }
+}
+
+/// A shop with secrets: what may never reach a customer.
+struct Secrets {
+    shop: Shop,
+    own: String,
+    other: String,
+    words: Vec<&'static str>,
+}
+
+const DESK: &str = r#"
+name = "Desk"
+[[status]]
+key = "new"
+name = "New"
+category = "new"
+[[status]]
+key = "open"
+name = "Open"
+category = "open"
+default = true
+[[status]]
+key = "zz-legal-checks"
+name = "ZZ Legal checks the claim"
+customer_name = "In progress"
+category = "open"
+[[status]]
+key = "zz-boss-checks"
+name = "ZZ The boss checks"
+customer_name = "In progress"
+category = "open"
+[[status]]
+key = "resolved"
+name = "Resolved"
+category = "resolved"
+[[status]]
+key = "closed"
+name = "Closed"
+category = "closed"
+[[team]]
+key = "zz-crisis-team"
+name = "ZZ Crisis team"
+[[agent]]
+key = "ann"
+name = "Ann"
+[[agent]]
+key = "zz-investigator"
+name = "ZZ Investigator"
+teams = ["zz-crisis-team"]
+[[queue]]
+key = "orders"
+name = "Orders"
+team = "zz-crisis-team"
+return_after = "7m"
+default = true
+[[queue]]
+key = "billing"
+name = "Billing"
+[[field]]
+key = "satisfaction"
+name = "Satisfaction"
+type = "text"
+[[policy]]
+key = "zz-secret-promise"
+name = "ZZ Secret promise"
+resolution = { default = "3h" }
+"#;
+
+impl Secrets {
+    async fn open() -> Self {
+        let docket = Docket::new();
+        let desk = docket.write("desk.toml", DESK);
+        docket.ok(&["apply", desk.to_str().unwrap()]);
+        let shop = Shop::in_docket(docket).await;
+        let own = shop.ticket("Mine").await;
+        let register = "mutation { customerRegister(input: { name: \"ZZ Otto Other\", email: \"zz-otto@example.org\" }) { customer { id } } }";
+        let made = shop.server.data(&shop.admin, register, json!({})).await;
+        let otto = made["customerRegister"]["customer"]["id"].as_str().unwrap().to_owned();
+        let open = "mutation ($o: ID!) { ticketOpen(input: { subject: \"ZZ Other matter\", body: \"ZZ other words\", requester: $o }) { ticket { id } } }";
+        let made = shop.server.data(&shop.admin, open, json!({ "o": otto })).await;
+        let other = made["ticketOpen"]["ticket"]["id"].as_str().unwrap().to_owned();
+        let secrets = Self {
+            shop,
+            own,
+            other,
+            words: vec!["ZZ", "zz-", "SlaEntry", "NoteEntry", "AssignmentEntry", "EscalationEntry"],
+        };
+        // Otto writes on the customer's ticket too: the words are in the conversation, who wrote them is not told.
+        let receive = "mutation ($t: ID!, $o: ID!) { ticketReceive(id: $t, input: { body: \"me too\", from: $o }) { position userErrors { code } } }";
+        secrets.shop.server.data(&secrets.shop.admin, receive, json!({ "t": secrets.own, "o": otto })).await;
+        secrets
+    }
+
+    async fn ask(&self, query: &str, variables: Value) -> Value {
+        self.shop.server.ask(&self.shop.customer, query, variables).await
+    }
+
+    /// Everything that is internal, done to the customer's ticket.
+    async fn work_in_secret(&self) {
+        for call in [
+            "ticketAddNote(id: $t, input: { body: \"ZZ he lies\" })",
+            "ticketTag(id: $t, input: { add: [\"zz-fraud\"] })",
+            "ticketAssign(id: $t, input: { agent: \"agent_zz-investigator\", team: \"team_zz-crisis-team\" })",
+            "ticketEscalate(id: $t, input: { reason: \"ZZ urgent\" })",
+            "ticketSetField(id: $t, input: { field: \"satisfaction\", text: \"ZZ awful\" })",
+            "ticketFollow(id: $t, input: { agent: \"agent_zz-investigator\" })",
+        ] {
+            let query = format!("mutation ($t: ID!) {{ x: {call} {{ position userErrors {{ message }} }} }}");
+            let done = self.shop.server.data(&self.shop.admin, &query, json!({ "t": self.own })).await;
+            assert_eq!(done["x"]["userErrors"], json!([]), "{call}");
+        }
+    }
+
+    async fn set_status(&self, key: &str) {
+        let set = "mutation ($t: ID!, $k: String!) { ticketSetStatus(id: $t, input: { status: $k }) { position userErrors { message } } }";
+        let done = self.shop.server.data(&self.shop.admin, set, json!({ "t": self.own, "k": key })).await;
+        assert_eq!(done["ticketSetStatus"]["userErrors"], json!([]));
+    }
+
+    #[track_caller]
+    fn assert_tells_nothing(&self, answer: &Value, asked: &str) {
+        let text = answer.to_string();
+        for word in &self.words {
+            assert!(!text.contains(word), "{word} in the answer to {asked}: {text}");
+        }
+    }
+}
+
+/// Values for required arguments of root fields, and for the ids of things that are the customer's own.
+fn argument(secrets: &Secrets, field: &str, name: &str) -> String {
+    match (field, name) {
+        ("node" | "ticket", "id") => format!("\"{}\"", secrets.own),
+        ("queue", "id") => "\"queue_orders\"".into(),
+        ("nodes", "ids") => format!(
+            "[\"{}\", \"{}\", \"{}\", \"agent_zz-investigator\", \"team_zz-crisis-team\"]",
+            secrets.own, secrets.other, secrets.shop.customer_id
+        ),
+        ("ticketByNumber", "number") => "1".into(),
+        ("ticketByReference", _) => "\"x\"".into(),
+        ("timers", "dueBefore") => "\"2100-01-01T00:00:00Z\"".into(),
+        ("slaWhatIf", "toml") => "\"\"".into(),
+        other => panic!("say what to give for {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn no_path_of_the_schema_leads_a_customer_to_somebody_else_or_to_what_is_internal() {
+    let secrets = Secrets::open().await;
+    secrets.set_status("zz-legal-checks").await;
+    secrets.work_in_secret().await;
+    let types = Types::read();
+    let (mut paths, mut seen) = (0, BTreeSet::new());
+    for (name, ty, arguments) in &types.fields["Query"] {
+        let required = arguments.iter().filter(|(_, ty)| !ty.nullable);
+        let required: Vec<String> = required
+            .map(|(argument_name, _)| format!("{argument_name}: {}", argument(&secrets, name, argument_name)))
+            .collect();
+        let arguments = if required.is_empty() { String::new() } else { format!("({})", required.join(", ")) };
+        let mut below = vec![types.selection(named(ty), &mut BTreeSet::new(), 5)];
+        if named(ty) == "Node" {
+            below = types.members["Node"]
+                .iter()
+                .map(|m| format!("... on {m} {{ {} }}", types.selection(m, &mut BTreeSet::new(), 4)))
+                .collect();
+        }
+        for below in below {
+            // A whole selection may be over the limits of one document; then its parts are asked one by one.
+            let mut questions = vec![below];
+            while let Some(below) = questions.pop() {
+                let query = if below.is_empty() {
+                    format!("{{ {name}{arguments} }}")
+                } else {
+                    format!("{{ {name}{arguments} {{ {below} }} }}")
+                };
+                let answer = secrets.ask(&query, json!({})).await;
+                if answer["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX" {
+                    questions.extend(halves(&below));
+                    continue;
+                }
+                paths +=
+                    below.split_whitespace().filter(|word| word.chars().next().is_some_and(char::is_lowercase)).count();
+                secrets.assert_tells_nothing(&answer, &query);
+                note_types(&answer, &mut seen);
+            }
+        }
+    }
+    assert!(paths > 300, "only {paths} fields were asked");
+    for expected in ["Ticket", "MessageEntry", "StatusEntry", "Queue", "Customer", "Desk"] {
+        assert!(seen.contains(expected), "{expected} was never reached: {seen:?}");
+    }
+    for hidden in ["Agent", "Team", "Commit", "Policy", "NoteEntry", "SlaEntry"] {
+        assert!(!seen.contains(hidden), "{hidden} was reached");
+    }
+}
+
+/// A selection in two parts, cut between its own fields; deeper when it is one field.
+fn halves(selection: &str) -> Vec<String> {
+    let (mut parts, mut depth, mut part) = (Vec::new(), 0, String::new());
+    for word in selection.split_inclusive(' ') {
+        depth += word.matches('{').count();
+        part.push_str(word);
+        depth -= word.matches('}').count();
+        let open = depth > 0
+            || part.trim_end().ends_with(':')
+            || part.trim_end().ends_with("...")
+            || part.trim_end().ends_with("on");
+        if !open && !part.trim().is_empty() {
+            parts.push(std::mem::take(&mut part));
+        }
+    }
+    // `name: field { … }` and `... on Type { … }` come in several words.
+    let mut whole: Vec<String> = Vec::new();
+    for part in parts {
+        match whole.last_mut() {
+            Some(last) if part.trim_start().starts_with('{') || last.trim_end().ends_with(" on") => {
+                last.push_str(&part)
+            }
+            _ => whole.push(part),
+        }
+    }
+    if whole.len() <= 1 {
+        let Some((head, inner)) = selection.split_once('{') else { return vec![] };
+        let inner = inner.trim_end().strip_suffix('}').unwrap_or(inner);
+        return halves(inner).into_iter().map(|half| format!("{head}{{ {half} }}")).collect();
+    }
+    let rest = whole.split_off(whole.len() / 2);
+    vec![whole.concat(), rest.concat()]
+}
+
+fn note_types(value: &Value, seen: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            seen.extend(members.get("__typename").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|value| note_types(value, seen));
+        }
+        Value::Array(items) => items.iter().for_each(|value| note_types(value, seen)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_is_hidden_can_be_asked_out_by_filters_orders_or_arguments() {
+    let secrets = Secrets::open().await;
+    secrets.set_status("zz-legal-checks").await;
+    secrets.work_in_secret().await;
+    let types = Types::read();
+    let own = secrets.shop.customer_id.clone();
+    // For each member of a filter two values: one that fits what is hidden, and one that does not. Members that ask about what
+    // a customer sees have none.
+    let hidden: &[(&str, Value, Value)] = &[
+        ("statuses", json!(["zz-legal-checks"]), json!(["no-such-status"])),
+        ("agents", json!(["agent_zz-investigator"]), json!(["agent_nobody"])),
+        ("unassigned", json!(true), json!(false)),
+        ("teams", json!(["team_zz-crisis-team"]), json!(["team_none"])),
+        ("tags", json!(["zz-fraud"]), json!(["none"])),
+        ("dueBefore", json!("2100-01-01T00:00:00Z"), json!("2000-01-01T00:00:00Z")),
+        ("requester", json!("customer_01ARZ3NDEKTSV4RRFFQ69G5FAV"), json!("customer_01ARZ3NDEKTSV4RRFFQ69G5FAW")),
+    ];
+    let open = ["statusCategories", "priorities", "channels", "queues", "categories", "openedFrom", "openedBefore"];
+    let query = "query ($f: TicketFilter, $o: TicketOrder) { tickets(filter: $f, orderBy: $o, first: 5) { totalCount edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage } } }";
+    for member in &types.inputs["TicketFilter"] {
+        let Some((_, fits, does_not)) = hidden.iter().find(|(name, ..)| name == member) else {
+            assert!(open.contains(&member.as_str()), "say whether {member} asks about something hidden");
+            continue;
+        };
+        let one = secrets.ask(query, json!({ "f": { member: fits } })).await;
+        let two = secrets.ask(query, json!({ "f": { member: does_not } })).await;
+        assert_eq!(one, two, "{member} tells what is hidden");
+    }
+    for order in &types.enums["TicketOrderField"] {
+        let ask = async || secrets.ask(query, json!({ "o": { "field": order } })).await;
+        let before = ask().await;
+        secrets.work_in_secret_again().await;
+        assert_eq!(ask().await, before, "the order {order} shows that something internal happened");
+        if order == "DUE_AT" {
+            assert_eq!(before["errors"][0]["extensions"]["code"], "FORBIDDEN", "{before}");
+        } else {
+            assert_eq!(before["data"]["tickets"]["totalCount"], 1, "{before}");
+        }
+    }
+    // Not yours and not there look the same, by whatever name.
+    let ulid = &own["customer_".len()..];
+    let unknown = format!("{}{}", &ulid[..25], if ulid.ends_with('0') { "1" } else { "0" });
+    let pairs = [
+        ("{ node(id: $x) { id } }", json!(secrets.other), json!(format!("ticket_{unknown}"))),
+        ("{ ticket(id: $x) { id } }", json!(secrets.other), json!(format!("ticket_{unknown}"))),
+        ("{ node(id: $x) { id } }", json!("agent_zz-investigator"), json!("agent_nobody")),
+        ("{ node(id: $x) { id } }", json!("team_zz-crisis-team"), json!("team_none")),
+        ("{ nodes(ids: [$x]) { id } }", json!(secrets.other), json!(format!("ticket_{unknown}"))),
+    ];
+    for (body, there, not_there) in pairs {
+        let query = format!("query ($x: ID!) {body}");
+        let one = secrets.ask(&query, json!({ "x": there })).await;
+        let two = secrets.ask(&query, json!({ "x": not_there })).await;
+        assert_eq!(one, two, "{query} {there}");
+    }
+    let by_number = "query ($n: Int!) { ticketByNumber(number: $n) { id } }";
+    assert_eq!(secrets.ask(by_number, json!({ "n": 2 })).await, secrets.ask(by_number, json!({ "n": 99 })).await);
+    for call in [
+        "ticketReceive(id: $x, input: {body: \"b\"})",
+        "ticketClose(id: $x, input: {})",
+        "ticketTransfer(id: $x, input: {queue: \"queue_billing\"})",
+    ] {
+        let query = format!("mutation ($x: ID!) {{ {call} {{ ticket {{ id }} userErrors {{ code path }} }} }}");
+        let one = secrets.ask(&query, json!({ "x": secrets.other })).await;
+        let two = secrets.ask(&query, json!({ "x": format!("ticket_{unknown}") })).await;
+        assert_eq!(one, two, "{call}");
+        assert_eq!(one["data"].as_object().unwrap().values().next().unwrap()["userErrors"][0]["code"], "NOT_FOUND");
+    }
+}
+
+impl Secrets {
+    async fn work_in_secret_again(&self) {
+        let note = "mutation ($t: ID!) { ticketAddNote(id: $t, input: { body: \"ZZ again\" }) { position } }";
+        self.shop.server.data(&self.shop.admin, note, json!({ "t": self.own })).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_desk_does_among_itself_leaves_no_trace_in_what_a_customer_sees() {
+    let secrets = Secrets::open().await;
+    secrets.set_status("zz-legal-checks").await;
+    let types = Types::read();
+    let everything = types.selection("Ticket", &mut BTreeSet::new(), 3);
+    let query = format!("query ($t: ID!) {{ ticket(id: $t) {{ {everything} }} }}");
+    let mut watching = socket(&secrets.shop.server, &secrets.shop.customer).await;
+    assert_eq!(next(&mut watching).await["type"], "connection_ack");
+    let subscription =
+        format!("subscription {{ ticketUpdated(id: \"{}\") {{ entries {{ __typename }} }} }}", secrets.own);
+    let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": subscription } });
+    let message = tokio_tungstenite::tungstenite::Message::text(subscribe.to_string());
+    futures_util::SinkExt::send(&mut watching, message).await.unwrap();
+    let ping = tokio_tungstenite::tungstenite::Message::text(json!({ "type": "ping" }).to_string());
+    futures_util::SinkExt::send(&mut watching, ping).await.unwrap();
+    assert_eq!(next(&mut watching).await["type"], "pong");
+    let before = secrets.ask(&query, json!({ "t": secrets.own })).await;
+    assert_eq!(before["data"]["ticket"]["subject"], "Mine", "{before}");
+    secrets.work_in_secret().await;
+    // From one status of the desk's own to another that customers know by the same name.
+    secrets.set_status("zz-boss-checks").await;
+    assert_eq!(secrets.ask(&query, json!({ "t": secrets.own })).await, before);
+    // The first thing that the subscription shows is what is said to the customer.
+    let reply = "mutation ($t: ID!) { ticketReply(id: $t, input: { body: \"Soon\" }) { position } }";
+    secrets.shop.server.data(&secrets.shop.agent, reply, json!({ "t": secrets.own })).await;
+    let update = next(&mut watching).await;
+    assert_eq!(
+        update["payload"]["data"]["ticketUpdated"]["entries"],
+        json!([{ "__typename": "MessageEntry" }]),
+        "{update}"
+    );
+    let author = "query ($t: ID!) { ticket(id: $t) { timeline(last: 1) { nodes { ... on MessageEntry { authorName agent { key } } } } } }";
+    let seen = secrets.ask(author, json!({ "t": secrets.own })).await;
+    assert_eq!(seen["data"]["ticket"]["timeline"]["nodes"], json!([{ "authorName": "Ann", "agent": null }]));
+}
