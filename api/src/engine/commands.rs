@@ -233,21 +233,60 @@ impl Engine {
             return Ok((self.views_at(kept.version, VIEW_WAIT).await?, kept));
         }
         let (log, after) = (Arc::clone(&self.log), kept.version);
-        let unreadable = |reason: String| EngineError::Ticket { ticket: id, reason };
         let commits = self.beside(move || Ok(log.read_stream(StreamId::Ticket(id), after)?)).await;
         let commits = commits.map_err(|error| match error {
-            EngineError::Read(error) => unreadable(super::error::chain(&error)),
+            EngineError::Read(error) => EngineError::Ticket { ticket: id, reason: super::error::chain(&error) },
             other => other,
         })?;
+        self.folded(id, kept, &commits).await
+    }
+
+    /// What is kept of a ticket, brought forward by its later commits.
+    async fn folded(
+        &self,
+        id: TicketId,
+        kept: Loaded,
+        commits: &[Arc<Commit>],
+    ) -> Result<(Arc<Views>, Loaded), EngineError> {
         let version = commits.last().map_or(kept.version, |commit| commit.position);
         // Policies and calendars are pinned by the position that defined them, so views that have come as far as the
         // commits know all that they name; older ones would leave clocks out.
-        let views = self.views_at(version.max(shown), VIEW_WAIT).await?;
+        let views = self.views_at(version, VIEW_WAIT).await?;
         let state = kept.ticket.as_deref().cloned();
-        let ticket = fold(state, &commits, &views).map_err(unreadable)?;
+        let ticket = fold(state, commits, &views).map_err(|reason| EngineError::Ticket { ticket: id, reason })?;
         let loaded = Loaded { version, ticket: ticket.map(Arc::new) };
         self.remember(id, loaded.clone());
         Ok((views, loaded))
+    }
+
+    /// Keeps these tickets, read together: commands that follow find them without waiting, and so stand in the log in the
+    /// order in which they are begun. What cannot be read here is told to whoever works on it.
+    pub(super) async fn preload(&self, tickets: &[TicketId]) -> Result<(), EngineError> {
+        let views = self.views();
+        let behind = |id: &TicketId| {
+            let shown = views.tickets().by_id(id).map_or(Position::START, |row| row.version);
+            let kept = self.cache().get(id).cloned().unwrap_or(Loaded { version: Position::START, ticket: None });
+            (kept.version < shown).then_some((*id, kept))
+        };
+        let behind: Vec<(TicketId, Loaded)> = tickets.iter().filter_map(behind).collect();
+        if behind.is_empty() {
+            return Ok(());
+        }
+        let log = Arc::clone(&self.log);
+        let read = self.beside(move || {
+            let read = |(id, kept): (TicketId, Loaded)| {
+                let commits = log.read_stream(StreamId::Ticket(id), kept.version).ok()?;
+                Some((id, kept, commits))
+            };
+            Ok(behind.into_iter().filter_map(read).collect::<Vec<_>>())
+        });
+        for (id, kept, commits) in read.await? {
+            match self.folded(id, kept, &commits).await {
+                Ok(_) | Err(EngineError::Ticket { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What is kept of a ticket, and the version that it was folded to.

@@ -72,6 +72,8 @@ impl Engine {
     pub async fn act_on_due(&self) -> Result<usize, EngineError> {
         let (views, acting) = (self.views(), Acting::system());
         let due = views.first_due(self.now(), BATCH, |row| !self.is_aside(&row.id, row.version));
+        let tickets: Vec<_> = due.iter().map(|entry| entry.ticket).collect();
+        self.preload(&tickets).await?;
         // Begun in order, so that they stand in the log in order; several share a sync.
         let act = |entry: TimerEntry| {
             let acting = &acting;
