@@ -44,7 +44,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Make the desk as a desk file says
     #[command(
-        after_help = "Example: docket apply examples/desks/small-shop.toml --dry-run\n\nA kind of part that the file does not mention (teams, say) is left as it is; of a kind that it mentions, what it leaves\nout is retired. Nothing is deleted: history stays readable. examples/desks/service-levels.toml shows everything that calendars\nand SLA policies can say."
+        after_help = "Example: docket apply examples/desks/small-shop.toml --dry-run\n\nA kind of part that the file does not mention (teams, say) is left as it is; of a kind that it mentions, what it leaves\nout is retired; an empty list (policy = []) means none of these. Nothing is deleted: history stays readable. What hangs on a\npart that leaves is said before it happens; to move its unfinished tickets, say so in the file:\n    [[leaving]]\n    kind = \"queue\"        # or agent, team, category, status\n    key = \"old\"\n    move_to = \"billing\"   # left out, an agent's, team's or category's tickets have none\n\nexamples/desks/service-levels.toml shows everything that calendars\nand SLA policies can say."
     )]
     Apply(desk::ApplyArgs),
     /// Print the present desk as a desk file
