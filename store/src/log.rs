@@ -276,11 +276,14 @@ impl Follower {
     /// # Errors
     /// When they cannot be read.
     pub async fn next(&mut self) -> Result<Option<Vec<Arc<Commit>>>, ReadError> {
+        if self.more().await { self.ready() } else { Ok(None) }
+    }
+
+    /// Waits until there are further commits; false when the log was closed. For whoever reads them elsewhere: reading may
+    /// wait for the disk.
+    pub async fn more(&mut self) -> bool {
         let after = self.after;
-        if self.head.wait_for(|head| head.position > after).await.is_err() {
-            return Ok(None);
-        }
-        self.ready()
+        self.head.wait_for(|head| head.position > after).await.is_ok()
     }
 
     /// The next commits without waiting; `None` when there are none.

@@ -16,7 +16,7 @@ use super::{
     Session,
     asked::{Asked, Outcome},
     desk::{Channel, Customer, Priority},
-    error::{UserError, UserErrorCode},
+    error::{UserError, UserErrorCode, top_level},
     query::{RoleName, ticket_by_id},
     relay::{global_id, local_id},
     scalars::{BigInt, DateTime},
@@ -939,19 +939,19 @@ impl Mutation {
             path: vec!["input".into(), "toml".into()],
             ..UserError::new(UserErrorCode::Invalid, message)
         };
-        let done = match desk_file::parse(&input.toml, None) {
-            Ok(config) => {
-                async {
-                    let (engine, principal) = (&asked.session.engine, &asked.session.principal);
-                    engine.apply_desk(principal, config, input.dry_run, asked.key()?).await
-                }
-                .await
-            }
+        let (engine, toml) = (&asked.session.engine, input.toml);
+        // A file may be long, and a feed in it has to be written out.
+        let parsed =
+            engine.beside(move || Ok(desk_file::parse(&toml, None))).await.map_err(|error| top_level(&error))?;
+        let config = match parsed {
+            Ok(config) => config,
             Err(problem) => {
                 let problem = invalid(problem);
                 return Ok(Some(DeskApplyPayload::refused(vec![problem], asked.client_mutation_id)));
             }
         };
+        let done =
+            async { engine.apply_desk(&asked.session.principal, config, input.dry_run, asked.key()?).await }.await;
         Ok(Some(match asked.answer(done)?.parts() {
             (_, Some(Applied::Problems(problems))) => {
                 let problems = problems.iter().map(|problem| invalid(problem.to_string())).collect();

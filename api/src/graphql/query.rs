@@ -428,7 +428,8 @@ impl Query {
         {
             return Err(bad_input("the period ends before it starts: to must be later than from"));
         }
-        let config = desk_file::parse(&toml, None).map_err(|problem| bad_input(&problem))?;
+        let parsed = session.engine.beside(move || Ok(desk_file::parse(&toml, None))).await;
+        let config = parsed.map_err(|error| top_level(&error))?.map_err(|problem| bad_input(&problem))?;
         let period = ReportPeriod { from: from.map(|from| from.0), to: to.map(|to| to.0) };
         let compared = session.engine.what_if(&session.principal, config, period).await;
         Ok(Some(compared.map_err(|error| top_level(&error))?.into()))

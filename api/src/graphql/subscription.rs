@@ -177,7 +177,8 @@ fn forbidden() -> Error {
 /// The commits of the log one by one, each shown once the views show it too, for as long as the token holds.
 struct Feed {
     session: Session,
-    follower: Follower,
+    /// Away while a thread beside reads with it.
+    follower: Option<Follower>,
     waiting: VecDeque<Arc<docket_core::event::Commit>>,
     stopping: tokio::sync::watch::Receiver<bool>,
     finished: bool,
@@ -187,7 +188,7 @@ impl Feed {
     fn new(session: &Session, after: Option<BigInt>) -> Result<Self, Error> {
         let after = after.map_or_else(|| session.engine.views().position(), Position::from);
         Ok(Self {
-            follower: session.engine.follow(after).map_err(|error| bad_input(error.to_string()))?,
+            follower: Some(session.engine.follow(after).map_err(|error| bad_input(error.to_string()))?),
             stopping: session.engine.stopping(),
             session: session.clone(),
             waiting: VecDeque::new(),
@@ -206,16 +207,24 @@ impl Feed {
             return None;
         }
         while self.waiting.is_empty() {
+            let mut follower = self.follower.take()?;
             tokio::select! {
-                commits = self.follower.next() => match commits {
-                    Ok(Some(commits)) => self.waiting.extend(commits),
-                    Ok(None) => return None,
-                    Err(error) => {
-                        tracing::error!(%error, "a subscription could not read the log");
-                        return Some(Err(internal()));
-                    }
-                },
+                more = follower.more() => if !more { return None },
                 _ = self.stopping.changed() => return None,
+            }
+            let read = self.session.engine.beside(move || {
+                let commits = follower.ready()?;
+                Ok((follower, commits))
+            });
+            match read.await {
+                Ok((follower, commits)) => {
+                    self.follower = Some(follower);
+                    self.waiting.extend(commits.into_iter().flatten());
+                }
+                Err(error) => {
+                    tracing::error!(error = crate::engine::chain(&error), "a subscription could not read the log");
+                    return Some(Err(internal()));
+                }
             }
         }
         let commit = self.waiting.pop_front()?;

@@ -93,7 +93,7 @@ pub struct CategoryDefinition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldType {
-    /// Free text of at most 4,000 characters.
+    /// Free text of at most 4,000 bytes.
     Text,
     /// A whole number.
     Integer,
