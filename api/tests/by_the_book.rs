@@ -9,10 +9,13 @@ use std::{
     time::Instant,
 };
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use serde_json::{Value, json};
-use support::{Docket, PATIENCE, Server, root};
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+use support::{
+    Docket, PATIENCE, Server, root,
+    shop::{identified_socket, next},
+};
+use tokio_tungstenite::tungstenite::Message;
 
 /// Longest request in bytes, as the documentation says.
 const MAX_REQUEST: usize = 7 * 1024 * 1024;
@@ -277,7 +280,7 @@ async fn the_longest_text_is_taken_however_json_writes_it() {
         .replace("$text", &json!("a".repeat(MAX_TEXT)).to_string());
     let (_, text) = desk.ask(&literal, json!({ "id": desk.ticket })).await;
     assert!(text.contains("\"userErrors\":[]"), "{text}");
-    let mut socket = socket(&desk.server, &desk.admin).await.0;
+    let mut socket = identified_socket(&desk.server, &desk.admin).await.0;
     assert_eq!(next(&mut socket).await["type"], "connection_ack");
     let subscribe = format!("{{\"id\":\"1\",\"type\":\"subscribe\",\"payload\":{}}}", request(MAX_TEXT));
     socket.send(Message::text(subscribe)).await.unwrap();
@@ -294,7 +297,7 @@ async fn a_document_that_is_itself_too_long_is_refused() {
 #[tokio::test]
 async fn a_socket_gets_what_the_specification_says_too() {
     let desk = Desk::open().await;
-    let mut socket = socket(&desk.server, &desk.admin).await.0;
+    let mut socket = identified_socket(&desk.server, &desk.admin).await.0;
     assert_eq!(next(&mut socket).await["type"], "connection_ack");
     // The root field in a fragment, the entries in an order of their own, and one that no fragment is for.
     let query = "subscription ($id: ID!) { ...S } fragment S on Subscription { ticketUpdated(id: $id) { entries { ... on CallEntry { answered } } position } }";
@@ -312,32 +315,6 @@ async fn a_socket_gets_what_the_specification_says_too() {
     let refused = next(&mut socket).await;
     assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("2")), "{refused}");
     assert_eq!(refused["payload"][0]["extensions"]["code"], "BAD_USER_INPUT", "{refused}");
-}
-
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
-
-/// A socket that introduced itself, and the id of the request that opened it.
-async fn socket(server: &Server, token: &str) -> (Socket, String) {
-    let mut request = format!("ws://{}/ws", server.address).into_client_request().unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
-    let (mut socket, answer) = tokio_tungstenite::connect_async(request).await.unwrap();
-    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
-    let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } });
-    socket.send(Message::text(init.to_string())).await.unwrap();
-    (socket, id)
-}
-
-async fn next(socket: &mut Socket) -> Value {
-    let read = async {
-        loop {
-            match socket.next().await.unwrap().unwrap() {
-                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
-                Message::Close(frame) => return json!({ "closed": frame.map(|frame| u16::from(frame.code)) }),
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, read).await.unwrap()
 }
 
 /// A server whose log goes into a file.
@@ -406,7 +383,7 @@ async fn what_failed_or_was_refused_stands_in_the_log_under_the_id_that_the_clie
         assert_eq!(lines.lines().count(), 1, "{lines}");
         assert!(!lines.contains(secret) && !lines.contains(token), "{lines}");
     }
-    let (mut socket, id) = socket(&logged.server, token).await;
+    let (mut socket, id) = identified_socket(&logged.server, token).await;
     assert_eq!(next(&mut socket).await["type"], "connection_ack");
     let wrong = json!({ "id": "1", "type": "subscribe", "payload": { "query": "subscription { nothing }" } });
     socket.send(Message::text(wrong.to_string())).await.unwrap();
