@@ -41,7 +41,21 @@ impl Space {
     }
 }
 
-/// The server can do its work: the log takes writes, and the views follow it.
+/// What somebody has to look at, though the server works.
+fn warning(space: Option<String>, set_aside: &[u32]) -> Option<String> {
+    let aside = match set_aside.len() {
+        0 => None,
+        1 => Some("1 ticket is".to_owned()),
+        count => Some(format!("{count} tickets are")),
+    };
+    let aside =
+        aside.map(|count| format!("{count} set aside: see serverStatus {{ setAside {{ number reason since }} }}"));
+    let both: Vec<String> = space.into_iter().chain(aside).collect();
+    (!both.is_empty()).then(|| both.join("; "))
+}
+
+/// The server can do its work: the log takes writes, and the views follow it. Tickets that were set aside are told, and keep
+/// it from nothing else.
 pub async fn ready(State(app): State<App>) -> Response {
     let log = app.engine.log();
     let (views, live) = (app.engine.views(), app.engine.live_views());
@@ -52,12 +66,29 @@ pub async fn ready(State(app): State<App>) -> Response {
         (lag > 100_000).then(|| format!("the views are {lag} commits behind"))
     });
     let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let set_aside: Vec<u32> = app.engine.set_aside().iter().map(|aside| aside.number).collect();
     let body = json!({
         "ready": reason.is_none(),
         "reason": reason,
-        "warning": app.space.as_deref().and_then(Space::warning),
+        "warning": warning(app.space.as_deref().and_then(Space::warning), &set_aside),
+        "set_aside": set_aside,
         "head": head.to_string(),
         "views": views.position().to_string(),
     });
     (status, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_tells_of_space_and_of_tickets_that_were_set_aside() {
+        assert_eq!(warning(None, &[]), None);
+        assert_eq!(warning(Some("no space".into()), &[]).unwrap(), "no space");
+        let one = warning(None, &[7]).unwrap();
+        assert!(one.starts_with("1 ticket is set aside: see serverStatus { setAside {"), "{one}");
+        let both = warning(Some("no space".into()), &[7, 9]).unwrap();
+        assert!(both.starts_with("no space; 2 tickets are set aside: "), "{both}");
+    }
 }
