@@ -17,14 +17,17 @@ use support::{
 
 /// The types of the committed schema, as far as a walk needs them.
 struct Types {
-    /// Fields of objects and interfaces: name, type, and the arguments with their types.
-    fields: BTreeMap<String, Vec<(String, Type, Vec<(String, Type)>)>>,
+    /// Fields of objects and interfaces.
+    fields: BTreeMap<String, Vec<Field>>,
     /// Members of input objects.
     inputs: BTreeMap<String, Vec<String>>,
     enums: BTreeMap<String, Vec<String>>,
     /// Objects of unions and interfaces.
     members: BTreeMap<String, Vec<String>>,
 }
+
+/// A field's name, its type, and its arguments with their types.
+type Field = (String, Type, Vec<(String, Type)>);
 
 fn named(of: &Type) -> &str {
     match &of.base {

@@ -297,6 +297,33 @@ async fn who_has_left_neither_reads_nor_works_nor_watches() {
 }
 
 #[tokio::test]
+async fn a_ticket_in_which_several_leaving_parts_meet_is_moved_once_and_wholly() {
+    let shop = Shop::open().await;
+    let open = "ticketOpen(input: {subject: \"x\", queue: \"queue_billing\", category: \"category_return\"})";
+    let id = payload(&shop, &shop.admin, open, "ticket { id }").await["ticket"]["id"].clone();
+    let desk = std::fs::read_to_string(root().join("examples/desks/small-shop.toml")).unwrap();
+    let mut table: toml::Table = toml::from_str(&desk).unwrap();
+    for (kind, key) in [("queue", "billing"), ("category", "return")] {
+        table[kind].as_array_mut().unwrap().retain(|part| part["key"].as_str() != Some(key));
+    }
+    for policy in table["policy"].as_array_mut().unwrap() {
+        policy.as_table_mut().unwrap().remove("when");
+    }
+    let leaving = "[[leaving]]\nkind = \"category\"\nkey = \"return\"\nmove_to = \"payment\"\n[[leaving]]\nkind = \"queue\"\nkey = \"billing\"\nmove_to = \"orders\"\n";
+    let file = format!("{}\n{leaving}", toml::to_string(&table).unwrap());
+    let apply = "mutation ($t: String!, $d: Boolean!) { deskApply(input: {toml: $t, dryRun: $d, clientMutationId: \"k\"}) { moved userErrors { message } } }";
+    for dry_run in [true, false] {
+        let applied = shop.server.data(&shop.admin, apply, json!({ "t": file, "d": dry_run })).await;
+        assert_eq!(applied["deskApply"], json!({ "moved": 1, "userErrors": [] }));
+    }
+    let query = "query ($id: ID!) { ticket(id: $id) { queue { key } category { key } } }";
+    let now = shop.server.data(&shop.admin, query, json!({ "id": id })).await;
+    assert_eq!(now["ticket"], json!({ "queue": { "key": "orders" }, "category": { "key": "payment" } }));
+    let status = shop.server.data(&shop.admin, "{ serverStatus { setAside { number } } }", json!({})).await;
+    assert_eq!(status["serverStatus"]["setAside"], json!([]));
+}
+
+#[tokio::test]
 async fn a_commit_names_the_token_that_acted() {
     let shop = Shop::open().await;
     let made =

@@ -23,6 +23,7 @@ macro_rules! contract_suite {
             of_racing_appends_exactly_one_wins
             a_stream_is_created_once
             a_commit_id_is_stored_once
+            what_is_found_can_be_read
             limits_hold_before_anything_is_written
             a_follower_sees_each_commit_once_and_in_order
             a_follower_ahead_of_the_log_is_told_so
@@ -128,6 +129,29 @@ pub async fn a_commit_id_is_stored_once(log: Arc<dyn EventLog>) {
     assert_eq!(log.head().position, Position::new(3));
     assert_eq!(log.find(append(3, stream(2), Expected::Any).id).unwrap(), Some(Position::new(3)));
     assert_eq!(log.find(append(4, stream(2), Expected::Any).id).unwrap(), None);
+}
+
+/// A commit that is found by its id can be read, also while it is being stored: whoever meets its own id again reads it.
+pub async fn what_is_found_can_be_read(log: Arc<dyn EventLog>) {
+    const COMMITS: u32 = 2_000;
+    let looking = Arc::clone(&log);
+    let looker = std::thread::spawn(move || {
+        for n in 0..COMMITS {
+            let id = append(n, stream(n % 7), Expected::Any).id;
+            let position = loop {
+                match looking.find(id).unwrap() {
+                    Some(position) => break position,
+                    None => std::hint::spin_loop(),
+                }
+            };
+            let read = looking.read_all(Position::new(position.get() - 1), 1).unwrap();
+            assert_eq!(read.first().map(|commit| commit.id), Some(id), "commit {n} was found at {position}");
+        }
+    });
+    for n in 0..COMMITS {
+        log.append(append(n, stream(n % 7), Expected::Any)).await.unwrap();
+    }
+    looker.join().unwrap();
 }
 
 /// Limits hold before anything is written.

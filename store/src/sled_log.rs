@@ -512,7 +512,9 @@ impl EventLog for SledLog {
     }
 
     fn find(&self, id: CommitId) -> Result<Option<Position>, ReadError> {
-        self.shared.find(&id)
+        // The index knows a commit a moment before it is published; nobody else does yet.
+        let head = self.head().position;
+        Ok(self.shared.find(&id)?.filter(|position| *position <= head))
     }
 
     fn scan(&self, after: Position) -> Result<Commits<'_>, ReadError> {

@@ -64,7 +64,7 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
                     "departures": departures,
                     "moved": moved,
                     "position": position,
-                    "reapplying_would": effect.as_ref().map(effect_json).transpose()?,
+                    "reapplying_would": effect.as_deref().map(effect_json).transpose()?,
                 }));
             }
             for change in &changes {

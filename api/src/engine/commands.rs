@@ -218,7 +218,7 @@ impl Engine {
         } else if commit.request == Some(key.fingerprint()) {
             Ok(Stored::earlier(commit))
         } else {
-            Err(EngineError::KeyReused { position })
+            Err(EngineError::KeyReused { position: answer_of(&commit).1 })
         }
     }
 
@@ -234,9 +234,12 @@ impl Engine {
         }
         let (log, after) = (Arc::clone(&self.log), kept.version);
         let commits = self.beside(move || Ok(log.read_stream(StreamId::Ticket(id), after)?)).await;
-        let commits = commits.map_err(|error| match error {
-            EngineError::Read(error) => EngineError::Ticket { ticket: id, reason: super::error::chain(&error) },
-            other => other,
+        let commits = commits.map_err(|error| {
+            if let EngineError::Read(error) = &error {
+                EngineError::Ticket { ticket: id, reason: super::error::chain(error) }
+            } else {
+                error
+            }
         })?;
         self.folded(id, kept, &commits).await
     }

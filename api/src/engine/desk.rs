@@ -1,6 +1,6 @@
 //! The desk: comparing a desk file with what is there, making it so in one commit, and letting go of what leaves.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use docket_core::{
     desk::{Change, Desk, DeskConfig, DeskEvent, DeskProblem, Leaving, LeavingKind},
@@ -35,7 +35,7 @@ pub enum Applied {
         position: Position,
         /// What it would do to open tickets to apply policies anew after it; none when a request is repeated, as the answer
         /// was about the moment of the first one.
-        effect: Option<Reapplication>,
+        effect: Option<Box<Reapplication>>,
     },
 }
 
@@ -112,16 +112,16 @@ impl Engine {
     async fn move_tickets(
         &self,
         acting: &Acting,
-        moves: Vec<(TicketId, TicketCommand)>,
+        moves: Vec<(TicketId, Vec<TicketCommand>)>,
         key: Option<IdempotencyKey>,
         because: Position,
     ) -> Result<(u64, Position), EngineError> {
         let cause = Cause { kind: CauseKind::Request, event: Some(EventAddress { position: because, index: 0 }) };
         let first = commit_id(acting, key.as_ref());
-        let one = |(ticket, command): (TicketId, TicketCommand)| {
+        let one = |(ticket, commands): (TicketId, Vec<TicketCommand>)| {
             let further = key.as_ref().map(|_| further_id(first, &ticket.to_string()));
             let request = Request { cause: cause.clone(), idempotency_key: key.clone(), ..Request::default() };
-            async move { (ticket, self.execute(acting, ticket, vec![command], request, further).await) }
+            async move { (ticket, self.execute(acting, ticket, commands, request, further).await) }
         };
         let mut commands = stream::iter(moves.into_iter().map(one)).buffered(TOGETHER);
         let (mut moved, mut position) = (0, because);
@@ -149,7 +149,7 @@ pub fn compare_desk(views: &Views, mut config: DeskConfig, now: Timestamp) -> Ap
         departures: views.departures(&changes),
         moved: moves(&config.leaving, views).len() as u64,
         position: views.position(),
-        effect: Some(views.effect_of(&changes, now)),
+        effect: Some(Box::new(views.effect_of(&changes, now))),
         changes,
     }
 }
@@ -161,14 +161,17 @@ fn desk_events(commit: &Commit) -> impl Iterator<Item = &DeskEvent> {
     })
 }
 
-/// The unfinished tickets of parts that leave, each with the command that moves it.
-fn moves(leaving: &[Leaving], views: &Views) -> Vec<(TicketId, TicketCommand)> {
-    let of_part = |Leaving { kind, key, move_to }: &Leaving| {
-        let command = moving(*kind, move_to.clone());
-        let tickets = if command.is_some() { views.tickets_of(*kind, key.as_str()) } else { vec![] };
-        tickets.into_iter().zip(std::iter::repeat(command)).filter_map(|(id, command)| Some((id, command?)))
-    };
-    leaving.iter().flat_map(of_part).collect()
+/// The unfinished tickets of parts that leave, each with the commands that move it: several parts may meet in one ticket,
+/// which is moved once.
+fn moves(leaving: &[Leaving], views: &Views) -> Vec<(TicketId, Vec<TicketCommand>)> {
+    let mut moves: BTreeMap<TicketId, Vec<TicketCommand>> = BTreeMap::new();
+    for Leaving { kind, key, move_to } in leaving {
+        let Some(command) = moving(*kind, move_to.clone()) else { continue };
+        for ticket in views.tickets_of(*kind, key.as_str()) {
+            moves.entry(ticket).or_default().push(command.clone());
+        }
+    }
+    moves.into_iter().collect()
 }
 
 fn moving(kind: LeavingKind, to: Option<Key>) -> Option<TicketCommand> {

@@ -35,7 +35,8 @@ impl IdempotencyKey {
     /// Longest key in bytes.
     pub const MAX_LEN: usize = 256;
 
-    /// A key for an operation with this input. The input's text must be canonical: the same wish gives the same text.
+    /// A key for an operation with this input. The input's text must be canonical, for ever: whoever sends the same again
+    /// gives the same text. Other words for the same wish may give another one and are refused, which is safe.
     ///
     /// # Errors
     /// When the key is blank or longer than [`Self::MAX_LEN`].
@@ -101,7 +102,7 @@ impl Engine {
         match found.await? {
             None => Ok(None),
             Some(commit) if commit.request == Some(key.fingerprint) => Ok(Some(commit)),
-            Some(commit) => Err(EngineError::KeyReused { position: commit.position }),
+            Some(commit) => Err(EngineError::KeyReused { position: answer_of(&commit).1 }),
         }
     }
 

@@ -58,14 +58,11 @@ impl<'a> Asked<'a> {
         let session = Session::of(context)?;
         let field = context.field();
         let arguments = field.arguments().map_err(|error| Error::new(error.message))?;
-        let given = arguments.iter().find_map(|(name, value)| match value {
-            Value::Object(members) if name == "input" => members.get("clientMutationId"),
-            _ => None,
+        let given = arguments.iter().find_map(|(name, value)| {
+            let members = if let Value::Object(members) = value { Some(members) } else { None };
+            members.filter(|_| name == "input")?.get("clientMutationId")
         });
-        let client_mutation_id = match given {
-            Some(Value::String(text)) => Some(text.clone()),
-            _ => None,
-        };
+        let client_mutation_id = if let Some(Value::String(text)) = given { Some(text.clone()) } else { None };
         let key = match &client_mutation_id {
             None => Ok(None),
             Some(text) => {
@@ -173,9 +170,10 @@ impl<'a> Asked<'a> {
         let field = mutation.and_then(|mutation| mutation.field_by_name(self.context.field().name()));
         let input = field.and_then(|field| field.args.get("input"));
         let input = input.and_then(|input| registry.types.get(input.ty.trim_end_matches('!')));
-        match input {
-            Some(MetaType::InputObject { input_fields, .. }) => input_fields.keys().cloned().collect(),
-            _ => vec![],
+        if let Some(MetaType::InputObject { input_fields, .. }) = input {
+            input_fields.keys().cloned().collect()
+        } else {
+            vec![]
         }
     }
 
@@ -183,9 +181,10 @@ impl<'a> Asked<'a> {
     fn given(&self) -> Vec<String> {
         let arguments = self.context.field().arguments().unwrap_or_default();
         let input = arguments.into_iter().find(|(name, _)| name == "input");
-        match input {
-            Some((_, Value::Object(members))) => members.keys().map(ToString::to_string).collect(),
-            _ => vec![],
+        if let Some((_, Value::Object(members))) = input {
+            members.keys().map(ToString::to_string).collect()
+        } else {
+            vec![]
         }
     }
 }
@@ -218,11 +217,17 @@ fn write_canonical(out: &mut String, value: &Value) {
             }
             out.push(']');
         }
-        // An enum is a name in a document and a text among variables, and means the same.
-        Value::Enum(name) => _ = write!(out, "{:?}", name.as_str()),
-        Value::String(text) => _ = write!(out, "{text:?}"),
-        Value::Null | Value::Number(_) | Value::Boolean(_) | Value::Binary(_) => _ = write!(out, "{value}"),
+        // An enum is a name in a document and a text among variables, a number of our own may be either, and both mean the
+        // same. The form is stored for ever, so it is that of JSON.
+        Value::Enum(name) => write_text(out, name.as_str()),
+        Value::String(text) => write_text(out, text),
+        Value::Number(number) => write_text(out, &number.to_string()),
+        Value::Null | Value::Boolean(_) | Value::Binary(_) => _ = write!(out, "{value}"),
     }
+}
+
+fn write_text(out: &mut String, text: &str) {
+    out.push_str(&serde_json::Value::from(text).to_string());
 }
 
 #[cfg(test)]
@@ -240,6 +245,8 @@ mod tests {
         use serde_json::json;
         let one = canonical(json!({"body": "x", "tags": ["a", "b"], "clientMutationId": "1"}));
         assert_eq!(one, canonical(json!({"clientMutationId": "2", "tags": ["a", "b"], "body": "x"})));
+        assert_eq!(one, r#"{body:"x",tags:["a","b",],}"#, "it is stored for ever");
+        assert_eq!(canonical(json!({"version": 24})), canonical(json!({"version": "24"})));
         for other in [
             json!({"body": "y", "tags": ["a", "b"]}),
             json!({"body": "x", "tags": ["b", "a"]}),

@@ -55,7 +55,12 @@ pub struct Session {
 
 /// The histories of tickets that a request has read, each at the moment that it was read for.
 #[derive(Default)]
-struct Histories(Mutex<HashMap<TicketId, (Position, Arc<OnceCell<Arc<[Arc<Commit>]>>>)>>);
+struct Histories(Mutex<HashMap<TicketId, AtMoment>>);
+
+/// The commits of one ticket.
+type History = Arc<[Arc<Commit>]>;
+/// A history and the moment that it is, or is being, read for.
+type AtMoment = (Position, Arc<OnceCell<History>>);
 
 /// Histories that are kept at most: those of a page of tickets. A subscription goes on for long.
 const MAX_HISTORIES: usize = 200;
@@ -72,7 +77,7 @@ impl Session {
     }
 
     /// The history of a ticket at the session's moment.
-    pub async fn history(&self, ticket: TicketId) -> Result<Arc<[Arc<Commit>]>, Error> {
+    pub async fn history(&self, ticket: TicketId) -> Result<History, Error> {
         let moment = self.views.position();
         let cell = {
             let mut kept = self.histories.0.lock().unwrap_or_else(PoisonError::into_inner);

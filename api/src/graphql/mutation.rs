@@ -962,7 +962,7 @@ impl Mutation {
                     changes: changes.iter().map(|change| told(change, &departures)).collect(),
                     departures: departures.into_iter().map(Departure::from).collect(),
                     moved: i32::try_from(moved).unwrap_or(i32::MAX),
-                    sla_effect: effect.as_ref().map(Into::into),
+                    sla_effect: effect.as_deref().map(Into::into),
                     position: Some(position.into()),
                     user_errors,
                     client_mutation_id: asked.client_mutation_id,
