@@ -4,7 +4,7 @@
 //! serde defaults; any other gets a new version of its type and an upcaster in [`EventFamily::read_data`]. Every version
 //! ever released decodes for ever.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -16,7 +16,7 @@ use crate::{
     access::AccessEvent,
     customer::CustomerEvent,
     desk::DeskEvent,
-    ids::{AgentKey, CommitId, CorrelationId, CustomerId, Position, StreamId, Text, TokenId},
+    ids::{AgentKey, CommitId, CorrelationId, CustomerId, KindName, Position, StreamId, Text, TokenId},
     request::{Fingerprint, RequestEvent},
     ticket::TicketEvent,
     time::Timestamp,
@@ -196,6 +196,55 @@ impl Serialize for DatedEvent {
 
 impl<'de> Deserialize<'de> for DatedEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let EventParts { at, type_name, version, event } = deserializer.deserialize_map(EventVisitor::<true>)?;
+        let event = event.unwrap_or_else(|| Event::Unknown { type_name: type_name.0.into_owned(), version });
+        Ok(Self { occurred_at: at, event })
+    }
+}
+
+/// What an event of any form says of itself: when it happened, and its type and version. Its payload is read past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventOutline<'a> {
+    /// When it happened in the world.
+    pub occurred_at: Timestamp,
+    /// Its stored type.
+    pub type_name: Cow<'a, str>,
+    /// Its stored version.
+    pub version: u16,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for EventOutline<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let EventParts { at, type_name, version, event: _ } = deserializer.deserialize_map(EventVisitor::<false>)?;
+        Ok(Self { occurred_at: at, type_name: type_name.0, version })
+    }
+}
+
+impl From<EventOutline<'_>> for DatedEvent {
+    fn from(outline: EventOutline<'_>) -> Self {
+        let EventOutline { occurred_at, type_name, version } = outline;
+        Self { occurred_at, event: Event::Unknown { type_name: type_name.into_owned(), version } }
+    }
+}
+
+struct EventParts<'de> {
+    at: Timestamp,
+    type_name: Text<'de>,
+    version: u16,
+    event: Option<Event>,
+}
+
+/// Reads an event; past its payload unless `PAYLOAD`. One visitor, so that what has the form of an event has its outline too.
+struct EventVisitor<const PAYLOAD: bool>;
+
+impl<'de, const PAYLOAD: bool> Visitor<'de> for EventVisitor<PAYLOAD> {
+    type Value = EventParts<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event with at, type, version and data")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EventParts<'de>, A::Error> {
         #[derive(Deserialize)]
         #[serde(field_identifier, rename_all = "lowercase")]
         enum Field {
@@ -207,46 +256,32 @@ impl<'de> Deserialize<'de> for DatedEvent {
             Other,
         }
 
-        struct DatedEventVisitor;
-
-        impl<'de> Visitor<'de> for DatedEventVisitor {
-            type Value = DatedEvent;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an event with at, type, version and data")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DatedEvent, A::Error> {
-                let mut at = None;
-                let mut type_name: Option<Text<'de>> = None;
-                let mut version = None;
-                let mut event = None;
-                while let Some(field) = map.next_key()? {
-                    match field {
-                        Field::At => at = Some(map.next_value()?),
-                        Field::Type => type_name = Some(map.next_value()?),
-                        Field::Version => version = Some(map.next_value()?),
-                        Field::Data => {
-                            let (Some(name), Some(version)) = (&type_name, version) else {
-                                return Err(de::Error::custom("type and version stand before data"));
-                            };
-                            event = Some(read_event(&name.0, version, &mut map)?);
-                        }
-                        Field::Other => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
+        let mut at = None;
+        let mut type_name: Option<Text<'de>> = None;
+        let mut version = None;
+        let mut event = None;
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::At => at = Some(map.next_value()?),
+                Field::Type => type_name = Some(map.next_value()?),
+                Field::Version => version = Some(map.next_value()?),
+                Field::Data if PAYLOAD => {
+                    let (Some(name), Some(version)) = (&type_name, version) else {
+                        return Err(de::Error::custom("type and version stand before data"));
+                    };
+                    event = Some(read_event(&name.0, version, &mut map)?);
                 }
-                let type_name = type_name.ok_or_else(|| de::Error::missing_field("type"))?;
-                let version = version.ok_or_else(|| de::Error::missing_field("version"))?;
-                Ok(DatedEvent {
-                    occurred_at: at.ok_or_else(|| de::Error::missing_field("at"))?,
-                    event: event.unwrap_or_else(|| Event::Unknown { type_name: type_name.0.into_owned(), version }),
-                })
+                Field::Data | Field::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
-
-        deserializer.deserialize_map(DatedEventVisitor)
+        Ok(EventParts {
+            at: at.ok_or_else(|| de::Error::missing_field("at"))?,
+            type_name: type_name.ok_or_else(|| de::Error::missing_field("type"))?,
+            version: version.ok_or_else(|| de::Error::missing_field("version"))?,
+            event,
+        })
     }
 }
 
@@ -293,7 +328,8 @@ pub enum Actor {
     Customer(CustomerId),
     /// Somebody in the system that a history was imported from, by the name used there.
     Imported(String),
-    /// Somebody of a kind that a newer program brought in, by the name of the kind. Never written.
+    /// Somebody of a kind that a newer program brought in, by the name of the kind. Never written to a log.
+    #[serde(untagged)]
     Unknown(String),
 }
 
@@ -366,8 +402,7 @@ impl Cause {
 }
 
 /// Kinds of triggers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CauseKind {
     /// A request from outside: GraphQL or the command line.
     Request,
@@ -377,20 +412,26 @@ pub enum CauseKind {
     Import,
     /// The built-in demonstration.
     Demo,
-    /// Something that a newer program brought in. Never written.
-    Unknown,
+    /// Something that a newer program brought in, by its name. Never written to a log.
+    Unknown(KindName),
 }
 
 impl CauseKind {
     /// Name as it is stored and shown.
-    pub const fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Request => "request",
             Self::Timer => "timer",
             Self::Import => "import",
             Self::Demo => "demo",
-            Self::Unknown => "unknown",
+            Self::Unknown(name) => name.as_str(),
         }
+    }
+}
+
+impl Serialize for CauseKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -398,7 +439,10 @@ impl<'de> Deserialize<'de> for CauseKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = Text::deserialize(deserializer)?.0;
         let known = [Self::Request, Self::Timer, Self::Import, Self::Demo];
-        Ok(known.into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Unknown))
+        if let Some(kind) = known.into_iter().find(|kind| kind.name() == name) {
+            return Ok(kind);
+        }
+        KindName::parse(&name).map(Self::Unknown).ok_or_else(|| de::Error::custom("a cause of an unknown form"))
     }
 }
 

@@ -316,34 +316,60 @@ pub enum StreamId {
     Unknown(UnknownStream),
 }
 
+/// The name of a kind of something that this program does not know: at most sixteen lower-case letters or `_`, as every
+/// version names its kinds, so that what a newer program wrote is told from damage.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KindName {
+    /// The name, filled up with zeroes.
+    bytes: [u8; Self::MAX],
+}
+
+impl KindName {
+    /// Longest name in bytes.
+    pub const MAX: usize = 16;
+
+    /// The name of a kind; `None` when the text is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let sound = !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let mut bytes = [0; Self::MAX];
+        bytes.get_mut(..text.len()).filter(|_| sound)?.copy_from_slice(text.as_bytes());
+        Some(Self { bytes })
+    }
+
+    /// The text of the name.
+    pub fn as_str(&self) -> &str {
+        let len = self.bytes.iter().position(|b| *b == 0).unwrap_or(Self::MAX);
+        // Nothing but ASCII letters gets in.
+        std::str::from_utf8(&self.bytes[..len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
 /// The name of a stream whose kind this program does not know: `kind` or `kind:ULID`, as streams of every version are
 /// written, so that a newer log is told from a damaged one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnknownStream {
-    /// The kind, filled up with zeroes.
-    kind: [u8; Self::MAX_KIND],
+    kind: KindName,
     id: Option<Ulid>,
 }
 
 impl UnknownStream {
-    /// Longest kind in bytes.
-    pub const MAX_KIND: usize = 16;
-
     fn parse(text: &str) -> Option<Self> {
-        let (name, id) = match text.split_once(':') {
+        let (kind, id) = match text.split_once(':') {
             None => (text, None),
-            Some((name, id)) => (name, Some(Ulid::from_string(id).ok()?)),
+            Some((kind, id)) => (kind, Some(Ulid::from_string(id).ok()?)),
         };
-        let sound = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        let mut kind = [0; Self::MAX_KIND];
-        kind.get_mut(..name.len()).filter(|_| sound)?.copy_from_slice(name.as_bytes());
-        Some(Self { kind, id })
+        Some(Self { kind: KindName::parse(kind)?, id })
     }
 
     /// The kind.
     pub fn kind(&self) -> &str {
-        let len = self.kind.iter().position(|b| *b == 0).unwrap_or(Self::MAX_KIND);
-        std::str::from_utf8(&self.kind[..len]).unwrap_or_default()
+        self.kind.as_str()
     }
 
     /// Which one of its kind, when there are several.
@@ -438,6 +464,9 @@ mod tests {
         for text in ["", ":", "Organisation", "organisation:x", "a kind", "a_kind_that_is_too_long", "desk:01"] {
             assert!(text.parse::<StreamId>().is_err(), "{text}");
         }
+        let longest: StreamId = "abcdefghijklmnop:01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+        let StreamId::Unknown(stream) = longest else { panic!("{longest}") };
+        assert_eq!((stream.kind(), stream.id().is_some()), ("abcdefghijklmnop", true));
     }
 
     #[test]

@@ -82,6 +82,15 @@ pub enum BackupError {
         /// What was found.
         reason: String,
     },
+    /// It holds what a newer program wrote. Nothing was changed.
+    #[error("the backup {path} cannot be read by this program")]
+    Newer {
+        /// The backup.
+        path: PathBuf,
+        /// What was met.
+        #[source]
+        source: ReadError,
+    },
     /// Somebody else writes to it.
     #[error("another backup to {0} is going on: wait for it")]
     Busy(PathBuf),
@@ -252,22 +261,30 @@ impl Backup {
         mut each: impl FnMut(&BackedVolume, BackedPart<'_>) -> Result<(), BackupError>,
     ) -> Result<(), BackupError> {
         let damaged = |reason: String| BackupError::Damaged { path: self.dir.clone(), reason };
+        let unreadable = |error: ReadError| {
+            if error.is_newer() {
+                BackupError::Newer { path: self.dir.clone(), source: error }
+            } else {
+                damaged(error.to_string())
+            }
+        };
         let mut at = Head { position: Position::START, hash: BlockHash::genesis(&self.manifest.log_id) };
         let (mut commits, mut named) = (0, BTreeSet::new());
         for (volume, number) in self.manifest.volumes.iter().zip(1..) {
             let path = self.volume(volume.number);
-            let mut walk = BlockWalk::open(&path).map_err(|error| damaged(error.to_string()))?;
+            let mut walk = BlockWalk::open(&path).map_err(unreadable)?;
             let starts = walk.start() == (at.position.next(), at.hash);
             if volume.number != number || !starts || walk.log_id() != self.manifest.log_id {
                 return Err(damaged(format!("volume {number} does not continue the chain of the one before")));
             }
             each(volume, BackedPart::Start(&path))?;
             while walk.bytes() < volume.bytes {
-                let block = walk.next_block().map_err(|error| damaged(error.to_string()))?;
+                let block = walk.next_block().map_err(unreadable)?;
                 let block = block.ok_or_else(|| {
                     damaged(format!("the journal of volume {number} is cut off after position {}", walk.reached().0))
                 })?;
-                let decoded = Block::decode(&block.payload).map_err(&damaged)?;
+                let decoded = Block::decode(&block.payload)
+                    .map_err(|why| unreadable(why.at(number, block.first, &path.journal())))?;
                 throttle.read(block.payload.len() as u64);
                 commits += decoded.commits.len() as u64;
                 for commit in &decoded.commits {
@@ -601,11 +618,8 @@ impl Copying<'_> {
             self.throttle.read(block.payload.len() as u64);
             if block.offset >= have {
                 write(&frame(&block.payload), &mut self.copied_bytes).map_err(&io)?;
-                let decoded = Block::decode(&block.payload).map_err(|reason| ReadError::Corrupt {
-                    volume: from.number,
-                    position: block.first,
-                    reason,
-                })?;
+                let decoded =
+                    Block::decode(&block.payload).map_err(|why| why.at(from.number, block.first, &from.journal()))?;
                 for commit in &decoded.commits {
                     self.named.extend(stored_texts(commit).map(str::to_owned));
                 }

@@ -1,16 +1,16 @@
 //! What verification finds, and the walk over one journal that verification, repair, backup and restore share.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use docket_core::{
-    event::{Commit, Event},
-    ids::Position,
+    event::{Actor, CauseKind, Commit, Event},
+    ids::{Position, StreamId},
     personal::Body,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::Block,
@@ -41,6 +41,8 @@ pub enum Remedy {
     Repair,
     /// Only a backup can have it.
     Backup,
+    /// Nothing is wrong with it: the program that wrote it reads it.
+    NewerDocket,
 }
 
 /// Something that is not as it was written.
@@ -58,7 +60,12 @@ pub struct Finding {
 
 impl Finding {
     pub(crate) fn journal(volume: u64, error: &ReadError) -> Self {
-        Self { part: Part::Journal, volume: Some(volume), problem: error.to_string(), remedy: Remedy::Repair }
+        Self::unreadable(Part::Journal, volume, error)
+    }
+
+    pub(crate) fn unreadable(part: Part, volume: u64, error: &ReadError) -> Self {
+        let remedy = if error.is_newer() { Remedy::NewerDocket } else { Remedy::Repair };
+        Self { remedy, ..Self::of(part, volume, error.to_string()) }
     }
 
     pub(crate) fn of(part: Part, volume: u64, problem: impl Into<String>) -> Self {
@@ -92,6 +99,59 @@ impl Throttle {
     }
 }
 
+/// What a newer program wrote and this one does not know, by name, with how often it stands there. It is sound, and read past.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unknown {
+    /// Events of unknown types, and those of known types with an unknown payload: `Type@version`.
+    pub events: BTreeMap<String, u64>,
+    /// Commits of streams of unknown kinds.
+    pub streams: BTreeMap<String, u64>,
+    /// Commits by actors of unknown kinds.
+    pub actors: BTreeMap<String, u64>,
+    /// Commits of unknown causes.
+    pub causes: BTreeMap<String, u64>,
+}
+
+impl Unknown {
+    fn count(&mut self, commit: &Commit) {
+        let add = |names: &mut BTreeMap<String, u64>, name: String| *names.entry(name).or_default() += 1;
+        if let StreamId::Unknown(stream) = commit.stream {
+            add(&mut self.streams, stream.kind().to_owned());
+        }
+        if let Actor::Unknown(kind) = &commit.actor {
+            add(&mut self.actors, kind.clone());
+        }
+        if let CauseKind::Unknown(kind) = commit.cause.kind {
+            add(&mut self.causes, kind.as_str().to_owned());
+        }
+        for dated in &commit.events {
+            if let Event::Unknown { type_name, version } = &dated.event {
+                add(&mut self.events, format!("{type_name}@{version}"));
+            }
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        let Self { events, streams, actors, causes } = other;
+        for (all, more) in [
+            (&mut self.events, events),
+            (&mut self.streams, streams),
+            (&mut self.actors, actors),
+            (&mut self.causes, causes),
+        ] {
+            more.into_iter().for_each(|(name, count)| *all.entry(name).or_default() += count);
+        }
+    }
+
+    /// Each name with what it is the name of, and how often it was met.
+    pub fn names(&self) -> impl Iterator<Item = (&'static str, &str, u64)> {
+        let parts =
+            [("event", &self.events), ("stream", &self.streams), ("actor", &self.actors), ("cause", &self.causes)];
+        parts.into_iter().flat_map(|(what, names)| names.iter().map(move |(name, count)| (what, name.as_str(), *count)))
+    }
+}
+
 /// What a walk over a volume's journal gives.
 #[derive(Debug)]
 pub struct Walked {
@@ -99,7 +159,7 @@ pub struct Walked {
     pub walk: BlockWalk,
     pub commits: u64,
     pub events: u64,
-    pub unknown_events: u64,
+    pub unknown: Unknown,
     /// Names of stored texts that its events speak of.
     pub texts: BTreeSet<String>,
 }
@@ -110,24 +170,20 @@ pub fn walk_volume(
     throttle: &mut Throttle,
     progress: &mut dyn FnMut(Position),
 ) -> Result<Walked, ReadError> {
-    let (mut commits, mut events, mut unknown_events, mut texts) = (0, 0, 0, BTreeSet::new());
+    let (mut commits, mut events, mut unknown, mut texts) = (0, 0, Unknown::default(), BTreeSet::new());
     let (index, walk) = read_journal(path, |raw| {
         throttle.read(raw.payload.len() as u64);
-        let block = Block::decode(&raw.payload).map_err(|reason| ReadError::Corrupt {
-            volume: path.number,
-            position: raw.first,
-            reason,
-        })?;
+        let block = Block::decode(&raw.payload).map_err(|why| why.at(path.number, raw.first, &path.journal()))?;
         commits += block.commits.len() as u64;
         for commit in &block.commits {
             events += commit.events.len() as u64;
-            unknown_events += commit.events.iter().filter(|e| matches!(e.event, Event::Unknown { .. })).count() as u64;
+            unknown.count(commit);
             texts.extend(stored_texts(commit).map(str::to_owned));
         }
         progress(block.last());
         Ok(())
     })?;
-    Ok(Walked { index, walk, commits, events, unknown_events, texts })
+    Ok(Walked { index, walk, commits, events, unknown, texts })
 }
 
 /// Names of the stored texts that a commit's events speak of.

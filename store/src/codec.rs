@@ -1,9 +1,9 @@
 //! Bytes of commits and blocks. MessagePack by field name, so that any MessagePack tool reads them.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use docket_core::{
-    event::{Actor, Cause, CauseKind, Commit, Event},
+    event::{Actor, Cause, CauseKind, Commit, DatedEvent, Event, EventOutline},
     ids::{CommitId, CorrelationId, Position, StreamId, TokenId},
     request::Fingerprint,
     time::Timestamp,
@@ -14,7 +14,10 @@ use serde::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::log::{Append, AppendError};
+use crate::{
+    log::{Append, AppendError, ReadError},
+    pieces,
+};
 
 /// Longest encoded event in bytes.
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
@@ -182,8 +185,8 @@ fn known(append: &Append) -> Result<(), AppendError> {
     if let Actor::Unknown(kind) = &append.actor {
         return unknown(format!("an actor of the kind {kind}"));
     }
-    if append.cause.kind == CauseKind::Unknown {
-        return unknown("the cause".into());
+    if let CauseKind::Unknown(kind) = append.cause.kind {
+        return unknown(format!("the cause {}", kind.as_str()));
     }
     for event in &append.events {
         if let Event::Unknown { type_name, .. } = &event.event {
@@ -270,11 +273,65 @@ fn write_u64(out: &mut Vec<u8>, value: u64) {
     let _ = rmp::encode::write_uint(out, value);
 }
 
+/// Why bytes cannot be read whose checksum is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// They say that they are of a newer format.
+    NewerFormat(u32),
+    /// Sound MessagePack of a form that this program does not know: a newer one wrote it.
+    Newer {
+        /// The commit that cannot be read, when it is one.
+        position: Option<Position>,
+        /// What was found.
+        what: String,
+    },
+    /// No program of any version writes this.
+    Damaged(String),
+}
+
+impl Unreadable {
+    /// What a reader says who met it at this place.
+    pub fn at(self, volume: u64, position: Position, path: &Path) -> ReadError {
+        match self {
+            Self::NewerFormat(found) => {
+                ReadError::NewerFormat { path: path.to_owned(), found, supported: BLOCK_FORMAT }
+            }
+            Self::Newer { position: exact, what } => {
+                ReadError::Newer { volume, position: exact.unwrap_or(position), what }
+            }
+            Self::Damaged(reason) => ReadError::Corrupt { volume, position, reason },
+        }
+    }
+
+    /// True when a newer program can read it.
+    pub const fn is_newer(&self) -> bool {
+        matches!(self, Self::NewerFormat(_) | Self::Newer { .. })
+    }
+
+    /// What bytes are that were to be a map of `name` and could not be read so.
+    pub fn of(bytes: &[u8], name: &str, error: &rmp_serde::decode::Error) -> Self {
+        if pieces::is_map(bytes) {
+            Self::Newer { position: None, what: format!("{name} of an unknown form: {error}") }
+        } else {
+            Self::Damaged(format!("not {name}: {error}"))
+        }
+    }
+
+    /// The same for a block, whose format counts before its form.
+    fn of_block(bytes: &[u8], error: &rmp_serde::decode::Error) -> Self {
+        let format = pieces::entry(bytes, "format").and_then(|format| rmp_serde::from_slice(format).ok());
+        match format {
+            Some(format) if format > BLOCK_FORMAT && pieces::is_map(bytes) => Self::NewerFormat(format),
+            Some(_) | None => Self::of(bytes, "a block", error),
+        }
+    }
+}
+
 /// Positions begin at 1 and can be counted up to the block's end: bytes from elsewhere may say anything.
-fn in_range(first: Position, count: u32) -> Result<(), String> {
+fn in_range(first: Position, count: u32) -> Result<(), Unreadable> {
     let end = first.get().checked_add(u64::from(count));
     if first.is_start() || end.is_none() {
-        return Err(format!("{count} commits from position {first} cannot be"));
+        return Err(Unreadable::Damaged(format!("{count} commits from position {first} cannot be")));
     }
     Ok(())
 }
@@ -304,15 +361,15 @@ enum BlockField {
     Other,
 }
 
-/// Reads the fields before the commits and looks no further.
-struct HeadVisitor;
+/// Reads the fields before the commits and looks no further: the deserializer may complain of what is left.
+struct HeadVisitor<'a>(&'a mut Option<BlockHead>);
 
-impl<'de> Visitor<'de> for HeadVisitor {
-    type Value = BlockHead;
+impl<'de> Visitor<'de> for HeadVisitor<'_> {
+    type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a block")
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BlockHead, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let (mut format, mut group, mut first, mut count, mut previous_block) = (None, None, None, None, None);
         while let Some(field) = map.next_key()? {
             match field {
@@ -326,24 +383,46 @@ impl<'de> Visitor<'de> for HeadVisitor {
             }
         }
         let missing = A::Error::missing_field;
-        Ok(BlockHead {
+        *self.0 = Some(BlockHead {
             format: format.ok_or_else(|| missing("format"))?,
             group,
             first: first.ok_or_else(|| missing("first"))?,
             count: count.ok_or_else(|| missing("count"))?,
             previous_block: previous_block.ok_or_else(|| missing("previous_block"))?,
-        })
+        });
+        Ok(())
     }
+}
+
+/// A commit of which everything is read but the payloads of its events. What has this form can be read; what has not is a
+/// newer program's.
+#[derive(Deserialize)]
+struct Outline<'a> {
+    position: Position,
+    previous: Position,
+    id: CommitId,
+    stream: StreamId,
+    recorded_at: Timestamp,
+    actor: Actor,
+    cause: Cause,
+    correlation: CorrelationId,
+    #[serde(default)]
+    token: Option<TokenId>,
+    #[serde(default)]
+    request: Option<Fingerprint>,
+    #[serde(borrow)]
+    events: Vec<EventOutline<'a>>,
 }
 
 /// A block whose commits are read no further than an index needs.
 #[derive(Deserialize)]
-struct Indexed {
-    commits: Vec<IndexedCommit>,
+struct Outlines<'a> {
+    #[serde(borrow)]
+    commits: Vec<Outline<'a>>,
 }
 
 /// What an index has to know of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexedCommit {
     pub position: Position,
     pub id: CommitId,
@@ -352,15 +431,81 @@ pub struct IndexedCommit {
 
 impl IndexedCommit {
     /// Those of a block, checked as [`Block::decode`] does.
-    pub fn of_block(bytes: &[u8]) -> Result<Vec<Self>, String> {
+    pub fn of_block(bytes: &[u8]) -> Result<Vec<Self>, Unreadable> {
         let head = BlockHead::decode(bytes)?;
-        let Indexed { commits } = rmp_serde::from_slice(bytes).map_err(|error| format!("not a block: {error}"))?;
-        let gapless = (head.first.get()..).zip(&commits).all(|(expected, commit)| commit.position.get() == expected);
-        if commits.len() as u64 != u64::from(head.count) || !gapless {
-            return Err(format!("it says {} commits from {} and holds others", head.count, head.first));
+        let Ok(Outlines { commits }) = rmp_serde::from_slice(bytes) else {
+            // Whoever reads the commits whole says why.
+            let block = Block::decode(bytes)?;
+            let of = |commit: &Arc<Commit>| Self { position: commit.position, id: commit.id, stream: commit.stream };
+            return Ok(block.commits.iter().map(of).collect());
+        };
+        check_count(&head, commits.len())?;
+        for (commit, expected) in commits.iter().zip(head.first.get()..) {
+            check_place(commit.position, commit.events.len(), Position::new(expected))?;
         }
-        Ok(commits)
+        Ok(commits
+            .iter()
+            .map(|Outline { position, id, stream, .. }| Self { position: *position, id: *id, stream: *stream })
+            .collect())
     }
+}
+
+/// A block holds as many commits as it says, and at least one.
+fn check_count(head: &BlockHead, commits: usize) -> Result<(), Unreadable> {
+    if commits as u64 != u64::from(head.count) || commits == 0 {
+        return Err(Unreadable::Damaged(format!("it says {} commits and holds {commits}", head.count)));
+    }
+    Ok(())
+}
+
+/// A commit stands where it belongs, and holds something.
+fn check_place(position: Position, events: usize, expected: Position) -> Result<(), Unreadable> {
+    if position != expected {
+        return Err(Unreadable::Damaged(format!("commit {position} stands where {expected} belongs")));
+    }
+    if events == 0 {
+        return Err(Unreadable::Damaged(format!("commit {position} holds no event")));
+    }
+    Ok(())
+}
+
+/// The bytes of each commit of a block.
+fn commits_of(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    pieces::elements(pieces::entry(bytes, "commits")?)
+}
+
+/// Reads a commit, of whose events some may be of a form that this program does not know: they are kept by name.
+fn read_commit(bytes: &[u8], expected: Position) -> Result<Commit, Unreadable> {
+    if let Ok(commit) = rmp_serde::from_slice::<Commit>(bytes) {
+        return check_place(commit.position, commit.events.len(), expected).map(|()| commit);
+    }
+    let outline: Outline<'_> = match rmp_serde::from_slice(bytes) {
+        Ok(outline) => outline,
+        Err(error) => {
+            // Whatever else is new about it, its place is not.
+            let position = pieces::entry(bytes, "position").and_then(|bytes| rmp_serde::from_slice(bytes).ok());
+            check_place(position.unwrap_or(expected), 1, expected)?;
+            return Err(match Unreadable::of(bytes, "a commit", &error) {
+                Unreadable::Newer { what, .. } => Unreadable::Newer { position: Some(expected), what },
+                other @ (Unreadable::NewerFormat(_) | Unreadable::Damaged(_)) => other,
+            });
+        }
+    };
+    check_place(outline.position, outline.events.len(), expected)?;
+    let pieces = pieces::entry(bytes, "events").and_then(pieces::elements);
+    let pieces = pieces.filter(|pieces| pieces.len() == outline.events.len());
+    let Outline { position, previous, id, stream, recorded_at, actor, cause, correlation, token, request, .. } =
+        outline;
+    let events = match pieces {
+        Some(pieces) => {
+            let read = |(bytes, outline): (&[u8], EventOutline<'_>)| {
+                rmp_serde::from_slice::<DatedEvent>(bytes).unwrap_or_else(|_| outline.into())
+            };
+            pieces.into_iter().zip(outline.events).map(read).collect()
+        }
+        None => outline.events.into_iter().map(DatedEvent::from).collect(),
+    };
+    Ok(Commit { position, previous, id, stream, recorded_at, actor, cause, correlation, token, request, events })
 }
 
 /// A block as it is read back.
@@ -375,20 +520,34 @@ pub struct Block {
 
 impl Block {
     /// Reads and checks a block: its count, and that its positions have no gaps.
-    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         // The head on its own first: whoever walks the chain by heads must meet the same blocks.
-        BlockHead::decode(bytes)?;
-        let block: Self = rmp_serde::from_slice(bytes).map_err(|error| format!("not a block: {error}"))?;
-        if block.commits.len() as u64 != u64::from(block.count) || block.commits.is_empty() {
-            return Err(format!("it says {} commits and holds {}", block.count, block.commits.len()));
-        }
-        for (offset, commit) in (0..).zip(&block.commits) {
-            let expected = block.first.get() + offset;
-            if commit.position.get() != expected || commit.events.is_empty() {
-                return Err(format!("commit {} stands where {expected} belongs", commit.position));
-            }
+        let head = BlockHead::decode(bytes)?;
+        let block: Self = match rmp_serde::from_slice(bytes) {
+            Ok(block) => block,
+            Err(error) => return Self::decode_piecewise(bytes, head, &error),
+        };
+        check_count(&head, block.commits.len())?;
+        for (expected, commit) in (block.first.get()..).zip(&block.commits) {
+            check_place(commit.position, commit.events.len(), Position::new(expected))?;
         }
         Ok(block)
+    }
+
+    /// Reads a block in which something is of a form that this program does not know: event by event, so that the rest of it
+    /// is read as ever. Takes several times as long.
+    fn decode_piecewise(bytes: &[u8], head: BlockHead, error: &rmp_serde::decode::Error) -> Result<Self, Unreadable> {
+        let commits = commits_of(bytes).ok_or_else(|| Unreadable::of_block(bytes, error))?;
+        check_count(&head, commits.len())?;
+        let read = |(bytes, position): (&[u8], u64)| read_commit(bytes, Position::new(position)).map(Arc::new);
+        let commits = commits.into_iter().zip(head.first.get()..).map(read).collect::<Result<_, _>>()?;
+        let BlockHead { format, first, count, previous_block, .. } = head;
+        Ok(Self { format, first, count, previous_block, commits })
+    }
+
+    /// True for a block that this program or a newer one can read.
+    pub fn is_sound(bytes: &[u8]) -> bool {
+        Self::decode(bytes).map_or_else(|why| why.is_newer(), |_| true)
     }
 
     /// Position of its last commit.
@@ -397,21 +556,25 @@ impl Block {
     }
 
     /// Reads one commit out of a block's bytes and passes over the others: a stream's history is spread over many blocks.
-    pub fn decode_commit(bytes: &[u8], position: Position) -> Result<Commit, String> {
+    pub fn decode_commit(bytes: &[u8], position: Position) -> Result<Commit, Unreadable> {
         let head = BlockHead::decode(bytes)?;
         let offset = position.get().checked_sub(head.first.get()).filter(|offset| *offset < u64::from(head.count));
-        let offset = offset.ok_or_else(|| format!("it starts at {} and does not hold {position}", head.first))?;
+        let offset = offset
+            .ok_or_else(|| Unreadable::Damaged(format!("it starts at {} and does not hold {position}", head.first)))?;
         let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
         let mut picked = None;
         let ended = PickCommit { offset, picked: &mut picked }.deserialize(&mut reader);
-        let commit = picked.ok_or_else(|| match ended {
-            Ok(()) => format!("it says {} commits and holds fewer", head.count),
-            Err(error) => format!("not a block: {error}"),
-        })?;
-        if commit.position != position || commit.events.is_empty() {
-            return Err(format!("commit {} stands where {position} belongs", commit.position));
-        }
-        Ok(commit)
+        let fewer = || Unreadable::Damaged(format!("it says {} commits and holds fewer", head.count));
+        let commit = match (picked, ended) {
+            (Some(commit), _) => commit,
+            (None, Ok(())) => return Err(fewer()),
+            (None, Err(error)) => {
+                let commits = commits_of(bytes).ok_or_else(|| Unreadable::of_block(bytes, &error))?;
+                let commit = usize::try_from(offset).ok().and_then(|offset| commits.get(offset));
+                return read_commit(commit.ok_or_else(fewer)?, position);
+            }
+        };
+        check_place(commit.position, commit.events.len(), position).map(|()| commit)
     }
 }
 
@@ -460,12 +623,16 @@ impl BlockHead {
         self.group.unwrap_or(self.first)
     }
 
-    /// Reads the head of a block without its commits.
-    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
-        rmp_serde::Deserializer::from_read_ref(bytes)
-            .deserialize_map(HeadVisitor)
-            .map_err(|error| format!("not a block: {error}"))
-            .and_then(|head| in_range(head.first, head.count).map(|()| head))
+    /// Reads the head of a block without its commits. One of a newer format is read no further than that.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let mut head = None;
+        let ended = rmp_serde::Deserializer::from_read_ref(bytes).deserialize_map(HeadVisitor(&mut head));
+        match (head, ended) {
+            (Some(head), _) if head.format > BLOCK_FORMAT => Err(Unreadable::NewerFormat(head.format)),
+            (Some(head), _) => in_range(head.first, head.count).map(|()| head),
+            (None, Err(error)) => Err(Unreadable::of_block(bytes, &error)),
+            (None, Ok(())) => Err(Unreadable::Damaged("not a block".into())),
+        }
     }
 
     /// Position of its last commit.

@@ -14,7 +14,7 @@ use docket_core::ids::{CommitId, Position, StreamId};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    codec::{Block, BlockHash, BlockHead},
+    codec::{Block, BlockHash, BlockHead, Unreadable},
     files,
     index::Index,
     journal::{frame, unframe},
@@ -126,6 +126,15 @@ impl Database {
         ReadError::Corrupt { volume: self.volume, position, reason: format!("the database: {reason}") }
     }
 
+    fn unreadable(&self, position: Position, why: Unreadable) -> ReadError {
+        match why {
+            Unreadable::Damaged(reason) => self.corrupt(position, reason),
+            newer @ (Unreadable::NewerFormat(_) | Unreadable::Newer { .. }) => {
+                newer.at(self.volume, position, Path::new("the database"))
+            }
+        }
+    }
+
     /// Stores a block's frame.
     pub fn put(&self, first: Position, frame: &[u8]) -> Result<(), ReadError> {
         self.ask(|sled| sled.blocks.insert(first.get().to_be_bytes(), frame)).map(drop)
@@ -136,20 +145,20 @@ impl Database {
         let found = self.ask(|sled| sled.blocks.get_lt(position.next().get().to_be_bytes()))?;
         let (_, frame) = found.ok_or_else(|| self.corrupt(position, "the block is missing".into()))?;
         let payload = unframe(&frame).map_err(|reason| self.corrupt(position, reason))?;
-        let head = BlockHead::decode(payload).map_err(|reason| self.corrupt(position, reason))?;
+        let head = BlockHead::decode(payload).map_err(|why| self.unreadable(position, why))?;
         if head.first > position || head.last() < position {
             return Err(self.corrupt(position, "the block is missing".into()));
         }
         Ok(payload.to_vec())
     }
 
-    /// The payload of the block that begins at this position, when it is sound and continues the chain after `before`.
+    /// The payload of the block that begins at this position, when it is sound and continues the chain after `before`. One that
+    /// only a newer program can read is sound.
     pub fn continuing(&self, first: Position, before: BlockHash) -> Option<Vec<u8>> {
         let found = self.ask(|sled| sled.blocks.get(first.get().to_be_bytes())).ok()??;
         let payload = unframe(&found).ok()?;
         let head = BlockHead::decode(payload).ok()?;
-        (head.first == first && head.previous_block == before && Block::decode(payload).is_ok())
-            .then(|| payload.to_vec())
+        (head.first == first && head.previous_block == before && Block::is_sound(payload)).then(|| payload.to_vec())
     }
 
     /// The first difference from the journal, when there is one.
@@ -268,7 +277,8 @@ fn open_sled(dir: &Path) -> Result<(sled::Db, sled::Tree), String> {
     Err("its lock is not given back".into())
 }
 
-/// Seventeen bytes: a tag and the id; zeros where a stream has none.
+/// Seventeen bytes: a tag and the id; zeros where a stream has none. Kinds that come after these five get no tag: every version
+/// names their streams alike, whether it knows them or not, and so gives the same index and the same seal.
 pub fn stream_key(stream: &StreamId) -> [u8; 17] {
     let (tag, id) = match stream {
         StreamId::Desk => (1, [0; 16]),

@@ -4,7 +4,7 @@
 use docket_core::{event::DatedEvent, ids::Position};
 
 use crate::{
-    codec::{Block, BlockHead},
+    codec::{Block, BlockHead, IndexedCommit},
     filter::{LINE, Probe},
     journal::{frame, sound_frames, unframe},
     pages,
@@ -29,8 +29,20 @@ pub fn frames(bytes: &[u8]) {
 /// Blocks, whole, their heads, and single commits out of them.
 pub fn block(bytes: &[u8]) {
     let head = BlockHead::decode(bytes);
-    if let Ok(block) = Block::decode(bytes) {
-        let head = head.unwrap_or_else(|error| panic!("a block without a head: {error}"));
+    // Whoever reads less must take the same blocks for sound.
+    let indexed = IndexedCommit::of_block(bytes);
+    let block = Block::decode(bytes);
+    match (&block, &indexed) {
+        (Ok(block), Ok(indexed)) => assert!(block.commits.iter().zip(indexed).all(|(commit, indexed)| {
+            (commit.position, commit.id, commit.stream) == (indexed.position, indexed.id, indexed.stream)
+        })),
+        (Err(one), Err(other)) => assert_eq!(one, other),
+        // Fields that are named by numbers are read by serde and by nobody who looks for a name.
+        (Err(why), Ok(_)) => assert!(why.is_newer(), "{why:?}"),
+        (Ok(_), Err(why)) => panic!("a block that its index takes for unreadable: {why:?}"),
+    }
+    if let Ok(block) = block {
+        let head = head.unwrap_or_else(|error| panic!("a block without a head: {error:?}"));
         assert_eq!((head.first, head.last()), (block.first, block.last()));
         for commit in &block.commits {
             assert_eq!(Block::decode_commit(bytes, commit.position).as_ref(), Ok(&**commit));

@@ -10,7 +10,12 @@ use std::{
 use docket_core::ids::Position;
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::BlockHash, files, log::ReadError};
+use crate::{
+    codec::{BlockHash, Unreadable},
+    files,
+    log::ReadError,
+    pieces,
+};
 
 /// Format of journals that this program writes; it reads all up to it.
 pub const JOURNAL_FORMAT: u32 = 1;
@@ -229,14 +234,17 @@ impl JournalReader {
             Next::End => return Err(corrupt("the file is empty".into())),
             Next::Unsound { reason, .. } => return Err(corrupt(reason)),
         };
-        reader.header = rmp_serde::from_slice(&payload).map_err(|error| corrupt(error.to_string()))?;
-        if reader.header.format > JOURNAL_FORMAT {
-            return Err(ReadError::NewerFormat {
-                path: path.to_owned(),
-                found: reader.header.format,
-                supported: JOURNAL_FORMAT,
-            });
+        // The format first: a newer header may have another form.
+        let format = pieces::entry(&payload, "format").and_then(|format| rmp_serde::from_slice(format).ok());
+        if let Some(found) = format
+            && found > JOURNAL_FORMAT
+        {
+            return Err(ReadError::NewerFormat { path: path.to_owned(), found, supported: JOURNAL_FORMAT });
         }
+        let volume = volume_number(path).unwrap_or(0);
+        reader.header = rmp_serde::from_slice(&payload).map_err(|error| {
+            Unreadable::of(&payload, "a journal's header", &error).at(volume, Position::START, path)
+        })?;
         Ok(reader)
     }
 

@@ -21,6 +21,7 @@ mod journal;
 mod log;
 mod memory;
 mod pages;
+mod pieces;
 mod repair;
 mod scan;
 mod seal;
@@ -29,14 +30,17 @@ mod verify;
 mod volume;
 mod writer;
 
+#[cfg(test)]
+mod future_tests;
+
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
-#[cfg(feature = "fuzz")]
+#[cfg(any(test, feature = "fuzz"))]
 #[allow(clippy::panic, clippy::missing_panics_doc, reason = "a panic is how a fuzzer is told")]
 pub mod fuzz;
 
 pub use backup::{BackedVolume, Backup, BackupError, BackupReport, Manifest, backup};
-pub use check::{Finding, Part, Remedy};
+pub use check::{Finding, Part, Remedy, Unknown};
 pub use codec::{BlockHash, MAX_COMMIT_BYTES, MAX_EVENT_BYTES};
 pub use content::{ContentError, ContentFile, ContentStore};
 pub use data_dir::{DataDir, DataDirError, DataLock};

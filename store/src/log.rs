@@ -155,6 +155,16 @@ pub enum ReadError {
         /// The newest format that this program reads.
         supported: u32,
     },
+    /// What is there is whole, and of a form that this program does not know: a newer one wrote it.
+    #[error("volume {volume}, position {position} was written by a newer docket ({what}): use that one")]
+    Newer {
+        /// Number of the volume.
+        volume: u64,
+        /// The first position that cannot be read; [`Position::START`] for what stands beside the commits.
+        position: Position,
+        /// What was found.
+        what: String,
+    },
     /// A follower stands where the log has not come to.
     #[error(
         "position {after} is ahead of the log, which ends at {head}: it is a position of another log, or this one was restored \
@@ -183,6 +193,13 @@ pub enum ReadError {
         /// Why.
         reason: String,
     },
+}
+
+impl ReadError {
+    /// True when nothing is wrong but the age of this program.
+    pub const fn is_newer(&self) -> bool {
+        matches!(self, Self::NewerFormat { .. } | Self::Newer { .. })
+    }
 }
 
 /// The end of what is durable.

@@ -111,9 +111,15 @@ pub fn repair(data: &DataDir, _lock: &DataLock, options: &RepairOptions) -> Resu
         if next.is_none() && path.is_unborn().unwrap_or(false) {
             break;
         }
-        match repair.volume(&path, next.as_ref(), before)? {
-            Some(end) => before = end,
-            None => break,
+        match repair.volume(&path, next.as_ref(), before) {
+            Ok(Some(end)) => before = end,
+            Ok(None) => break,
+            // Whoever wrote it repairs it: to take it for damage would destroy it.
+            Err(error) if error.is_newer() => {
+                repair.report.remaining.push(Finding::journal(number, &error));
+                return Ok(repair.report);
+            }
+            Err(error) => return Err(error),
         }
     }
     repair.texts()?;
@@ -138,35 +144,36 @@ impl Repair<'_> {
         before: Head,
     ) -> Result<Option<Head>, ReadError> {
         let number = path.number;
+        let end = end_of(path, next)?;
         let walked = walk_volume(path, &mut Throttle::new(None), &mut |_| {});
         let sound = match &walked {
             Ok(walked) => {
                 let reached = walked.walk.reached();
                 let fits = walked.walk.log_id() == self.data.log_id()
                     && walked.walk.start() == (before.position.next(), before.hash)
-                    && end_of(path, next).is_none_or(|end| (end.position, end.hash) == reached);
+                    && end.is_none_or(|end| (end.position, end.hash) == reached);
                 let cut = match next {
                     Some(_) => walked.walk.torn_bytes > 0,
-                    None => CleanStop::read(path).is_none() && self.database_has_more(path, reached),
+                    None => end.is_none() && self.database_has_more(path, reached),
                 };
                 fits && !cut
             }
-            Err(ReadError::NewerFormat { .. }) => return walked.map(|_| None),
+            Err(error) if error.is_newer() => return walked.map(|_| None),
             Err(_) => false,
         };
-        if !sound && !self.journal(path, next, before)? {
+        if !sound && !self.journal(path, end, before)? {
             return Ok(None);
         }
         if self.dry_run && !sound {
             // The rest is judged by a journal that is not there yet.
-            return Ok(end_of(path, next));
+            return Ok(end);
         }
         let walked = match walked {
             Ok(walked) if sound => walked,
             Ok(_) | Err(_) => walk_volume(path, &mut Throttle::new(None), &mut |_| {})?,
         };
         let (position, hash) = walked.walk.reached();
-        let clean = next.is_none() && CleanStop::read(path).is_some();
+        let clean = next.is_none() && end.is_some();
         // A newest volume that was not closed cleanly gets its database from the next start in any case.
         if next.is_some() || clean {
             let database = if path.sled().exists() {
@@ -269,7 +276,7 @@ impl Repair<'_> {
     }
 
     /// Puts a volume's journal together again; true when it is (or would be) whole.
-    fn journal(&mut self, path: &VolumePath, next: Option<&VolumePath>, before: Head) -> Result<bool, ReadError> {
+    fn journal(&mut self, path: &VolumePath, end: Option<Head>, before: Head) -> Result<bool, ReadError> {
         let number = path.number;
         let bytes = match fs::read(path.journal()) {
             Ok(bytes) => bytes,
@@ -278,9 +285,14 @@ impl Repair<'_> {
         };
         let mut found = HashMap::new();
         for payload in sound_frames(&bytes) {
-            // The header is none; it is made anew.
-            if let Ok(head) = BlockHead::decode(payload) {
-                found.entry((head.first, head.previous_block)).or_insert_with(|| payload.to_vec());
+            // The header is no block; it is made anew.
+            if rmp_serde::from_slice::<JournalHeader>(payload).is_ok() {
+                continue;
+            }
+            match BlockHead::decode(payload) {
+                Ok(head) => _ = found.entry((head.first, head.previous_block)).or_insert_with(|| payload.to_vec()),
+                Err(why) if why.is_newer() => return Err(why.at(number, before.position.next(), &path.journal())),
+                Err(_) => {}
             }
         }
         let database = self.copied_database(path);
@@ -288,7 +300,6 @@ impl Repair<'_> {
             Some(backup) => backup.blocks(number)?,
             None => HashMap::new(),
         };
-        let end = end_of(path, next);
         let header = JournalHeader {
             format: JOURNAL_FORMAT,
             log: self.data.log_id().to_owned(),
@@ -306,14 +317,14 @@ impl Repair<'_> {
         let (mut at, mut healed) = (before, [0_u64; 2]);
         while end.is_none_or(|end| at.position < end.position) {
             let key = (at.position.next(), at.hash);
-            let in_journal = found.get(&key).filter(|payload| Block::decode(payload).is_ok()).cloned();
+            let in_journal = found.get(&key).filter(|payload| Block::is_sound(payload)).cloned();
             let in_database = || database.as_ref().and_then(|(database, _)| database.continuing(key.0, key.1));
             met_least |= in_journal.is_some() && Some(key.0) == least;
             let payload = match in_journal {
                 Some(payload) => payload,
                 None => match in_database().inspect(|_| healed[0] += 1) {
                     Some(payload) => payload,
-                    None => match from_backup.get(&key).filter(|payload| Block::decode(payload).is_ok()) {
+                    None => match from_backup.get(&key).filter(|payload| Block::is_sound(payload)) {
                         Some(payload) => {
                             healed[1] += 1;
                             payload.clone()
@@ -322,6 +333,11 @@ impl Repair<'_> {
                     },
                 },
             };
+            if let Err(why) = Block::decode(&payload)
+                && why.is_newer()
+            {
+                return Err(why.at(number, key.0, &path.journal()));
+            }
             let Ok(head) = BlockHead::decode(&payload) else { break };
             at = Head { position: head.last(), hash: BlockHash::of(&payload) };
             whole.extend_from_slice(&frame(&payload));
@@ -417,16 +433,22 @@ fn named_texts(data: &DataDir) -> Result<Vec<String>, ReadError> {
 }
 
 /// Where a volume must end, by what stands outside of its journal.
-fn end_of(path: &VolumePath, next: Option<&VolumePath>) -> Option<Head> {
-    match next {
-        None => CleanStop::read(path).map(|clean| Head { position: clean.position, hash: clean.hash }),
-        Some(next) => {
-            let seal = Seal::head(path).ok().flatten().map(|seal| Head { position: seal.last, hash: seal.hash });
-            let by_next = || {
-                let (first, hash) = BlockWalk::open(next).ok()?.start();
-                Some(Head { position: Position::new(first.get().checked_sub(1)?), hash })
-            };
-            seal.or_else(by_next)
-        }
+///
+/// # Errors
+/// When that is of a newer program. What is damaged says nothing.
+fn end_of(path: &VolumePath, next: Option<&VolumePath>) -> Result<Option<Head>, ReadError> {
+    let Some(next) = next else {
+        return Ok(CleanStop::read(path)?.map(|clean| Head { position: clean.position, hash: clean.hash }));
+    };
+    match Seal::head(path) {
+        Ok(Some(seal)) => return Ok(Some(Head { position: seal.last, hash: seal.hash })),
+        Err(error) if error.is_newer() => return Err(error),
+        Ok(None) | Err(_) => {}
     }
+    let (first, hash) = match BlockWalk::open(next) {
+        Ok(next) => next.start(),
+        Err(error) if error.is_newer() => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    Ok(first.get().checked_sub(1).map(|last| Head { position: Position::new(last), hash }))
 }

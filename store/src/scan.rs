@@ -42,7 +42,10 @@ impl LogScan {
             Err(source) => return Err(ReadError::Io { path: dir, source }),
         };
         let mut reached = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };
-        let clean = volumes.last().and_then(|newest| Some((newest.number, CleanStop::read(newest)?)));
+        let clean = match volumes.last() {
+            Some(newest) => CleanStop::read(newest)?.map(|clean| (newest.number, clean)),
+            None => None,
+        };
         let mut skipped = 0;
         for volume in &volumes {
             match Seal::head(volume)? {
@@ -108,7 +111,7 @@ impl LogScan {
             let Some(block) = walk.next_block()? else {
                 if walk.torn_bytes > 0 && self.volumes.len() > 0 {
                     return Err(ReadError::Corrupt {
-                        volume: 0,
+                        volume: walk.volume(),
                         position: self.reached.position.next(),
                         reason: "a journal that is not the newest ends in the middle of a frame".into(),
                     });
@@ -126,11 +129,8 @@ impl LogScan {
             let first = self.reached.position.next();
             self.reached = Head { position: block.last, hash: block.hash };
             if block.last > self.after {
-                return Block::decode(&block.payload).map(Some).map_err(|reason| ReadError::Corrupt {
-                    volume: 0,
-                    position: first,
-                    reason,
-                });
+                let decoded = Block::decode(&block.payload);
+                return decoded.map(Some).map_err(|why| why.at(walk.volume(), first, walk.path()));
             }
         }
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::{
-    codec::BlockHash,
+    codec::{BlockHash, Unreadable},
     database::{Database, rebuild_database, stream_key},
     files,
     filter::{self, LINE, Probe},
@@ -112,18 +112,24 @@ impl Seal {
         let mut start = Vec::new();
         (&file).take(HEAD_MAX as u64).read_to_end(&mut start).map_err(|source| path.io(source))?;
         let payload = unframe(&start).map_err(corrupt)?;
+        let unknown = |error: rmp_serde::decode::Error| match Unreadable::of(payload, "a seal", &error) {
+            Unreadable::Damaged(reason) => corrupt(reason),
+            newer @ (Unreadable::NewerFormat(_) | Unreadable::Newer { .. }) => {
+                newer.at(path.number, Position::START, &path.seal())
+            }
+        };
         #[derive(Deserialize)]
         struct Versioned {
             format: u32,
         }
-        let Versioned { format } = rmp_serde::from_slice(payload).map_err(|error| corrupt(error.to_string()))?;
+        let Versioned { format } = rmp_serde::from_slice(payload).map_err(unknown)?;
         if format > SEAL_FORMAT {
             return Err(ReadError::NewerFormat { path: path.seal(), found: format, supported: SEAL_FORMAT });
         }
         if format < SEAL_FORMAT {
             return Ok(None);
         }
-        let seal: Self = rmp_serde::from_slice(payload).map_err(|error| corrupt(error.to_string()))?;
+        let seal: Self = rmp_serde::from_slice(payload).map_err(unknown)?;
         if seal.volume != path.number {
             return Err(corrupt(format!("it is that of volume {}", seal.volume)));
         }

@@ -268,7 +268,7 @@ impl Shared {
     }
 
     /// The bytes of the block that holds a durable position, and the volume that they are from.
-    fn payload(&self, position: Position) -> Result<(u64, Vec<u8>), ReadError> {
+    fn payload(&self, position: Position) -> Result<(VolumePath, Vec<u8>), ReadError> {
         let volumes = self.volumes();
         let at = volumes.partition_point(|volume| volume.first() <= position);
         match at.checked_sub(1).and_then(|at| volumes.get(at)) {
@@ -282,12 +282,12 @@ impl Shared {
                     }
                     Some(Ok(payload)) => Ok(payload),
                 };
-                Ok((live.path.number, payload?))
+                Ok((live.path.clone(), payload?))
             }
             Some(Volume::Sealed(sealed)) => {
                 let from_journal = |live: &LiveVolume| live.payload_from_journal(position);
                 let payload = self.ask(sealed, |database| database.payload(position), from_journal)?;
-                Ok((sealed.path.number, payload))
+                Ok((sealed.path.clone(), payload))
             }
             None => Err(ReadError::Corrupt { volume: 0, position, reason: "no volume holds the position".into() }),
         }
@@ -296,7 +296,7 @@ impl Shared {
     /// The block that holds a durable position.
     fn block(&self, position: Position) -> Result<Block, ReadError> {
         let (volume, payload) = self.payload(position)?;
-        Block::decode(&payload).map_err(|reason| ReadError::Corrupt { volume, position, reason })
+        Block::decode(&payload).map_err(|why| why.at(volume.number, position, &volume.journal()))
     }
 
     /// The commit at a durable position.
@@ -309,7 +309,7 @@ impl Shared {
             }
         }
         let (volume, payload) = self.payload(position)?;
-        commit_of(volume, &payload, position).map(Arc::new)
+        commit_of(&volume, &payload, position).map(Arc::new)
     }
 
     /// Shows commits to readers: they are durable and in the database.
@@ -626,7 +626,7 @@ fn open_newest(
         let reason = format!("volume {number} is missing");
         return Err(OpenError::Read(ReadError::Corrupt { volume: number, position: before.position.next(), reason }));
     }
-    let clean = CleanStop::read(&path);
+    let clean = CleanStop::read(&path)?;
     // It opens while the journal is read: to be used again after a clean stop, to be asked after another one.
     let opening = if path.sled().exists() { Database::begin(&path).ok() } else { None };
     let read = read_journal(&path, |_| Ok(()));

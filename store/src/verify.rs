@@ -13,7 +13,7 @@ use docket_core::ids::Position;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    check::{Finding, Part, Remedy, Throttle, Walked, walk_volume},
+    check::{Finding, Part, Remedy, Throttle, Unknown, Walked, walk_volume},
     codec::BlockHash,
     content::{ContentFile, ContentStore},
     data_dir::DataDir,
@@ -59,8 +59,11 @@ pub struct VerifyState {
     pub commits: u64,
     /// Events in them.
     pub events: u64,
-    /// Events of unknown types in them.
+    /// Events of unknown types or forms in them.
     pub unknown_events: u64,
+    /// What they hold that this program does not know.
+    #[serde(default)]
+    pub unknown: Unknown,
     /// Databases that were compared.
     pub databases: u64,
     /// Stored texts that their events name.
@@ -78,8 +81,10 @@ pub struct VerifyReport {
     pub commits: u64,
     /// Events in them.
     pub events: u64,
-    /// Events of types that this program does not know. They are sound, and not understood.
+    /// Events of types or forms that this program does not know. They are sound, and not understood.
     pub unknown_events: u64,
+    /// All that this program does not know, by name.
+    pub unknown: Unknown,
     /// Position of the last sound commit.
     pub head_position: Position,
     /// Hash of the last sound block. Whoever has noted it elsewhere can tell later that nothing before it has changed.
@@ -97,9 +102,14 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// True when nothing bad was found.
+    /// True when nothing bad was found, and nothing that only a newer program can read.
     pub const fn ok(&self) -> bool {
         self.findings.is_empty()
+    }
+
+    /// True when something is not as it was written. What only a newer program can read is no damage.
+    pub fn damaged(&self) -> bool {
+        self.findings.iter().any(|finding| finding.remedy != Remedy::NewerDocket)
     }
 }
 
@@ -141,6 +151,7 @@ pub fn verify_from(
             commits: 0,
             events: 0,
             unknown_events: 0,
+            unknown: Unknown::default(),
             databases: 0,
             texts: BTreeSet::new(),
         },
@@ -151,6 +162,7 @@ pub fn verify_from(
         commits: 0,
         events: 0,
         unknown_events: 0,
+        unknown: Unknown::default(),
         head_position: Position::START,
         head_hash: state.hash,
         torn_bytes: 0,
@@ -182,7 +194,8 @@ pub fn verify_from(
                 (state.position, state.hash) = (position, hash);
                 state.commits += walked.commits;
                 state.events += walked.events;
-                state.unknown_events += walked.unknown_events;
+                state.unknown_events += walked.unknown.events.values().sum::<u64>();
+                state.unknown.merge(walked.unknown);
                 state.texts.extend(walked.texts);
             }
             // What comes after is checked from where it says that it begins.
@@ -205,6 +218,7 @@ pub fn verify_from(
     }
     report.databases += state.databases;
     (report.commits, report.events, report.unknown_events) = (state.commits, state.events, state.unknown_events);
+    report.unknown.clone_from(&state.unknown);
     (report.head_position, report.head_hash) = (state.position, state.hash);
     if whole {
         check_texts(data, &state.texts, &mut report, &mut throttle)?;
@@ -246,9 +260,10 @@ impl VolumeCheck<'_> {
     ) -> Option<Walked> {
         let number = self.path.number;
         // Noted before the journal is read: a server may write to it meanwhile.
-        let clean = if self.newest { CleanStop::read(self.path) } else { None };
-        let walked = match walk_volume(self.path, throttle, progress) {
-            Ok(walked) => walked,
+        let clean = if self.newest { CleanStop::read(self.path) } else { Ok(None) };
+        let read = clean.and_then(|clean| Ok((clean, walk_volume(self.path, throttle, progress)?)));
+        let (clean, walked) = match read {
+            Ok(read) => read,
             Err(error) => {
                 report.findings.push(Finding::journal(number, &error));
                 return None;
@@ -301,12 +316,12 @@ impl VolumeCheck<'_> {
                         let problem = "the seal is not the one that the journal gives";
                         report.findings.push(Finding::of(Part::Seal, self.path.number, problem));
                     }
-                    Err(error) => report.findings.push(Finding::of(Part::Seal, self.path.number, error.to_string())),
+                    Err(error) => report.findings.push(Finding::unreadable(Part::Seal, self.path.number, &error)),
                 }
                 true
             }
             Err(error) => {
-                report.findings.push(Finding::of(Part::Seal, self.path.number, error.to_string()));
+                report.findings.push(Finding::unreadable(Part::Seal, self.path.number, &error));
                 true
             }
         }

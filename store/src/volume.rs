@@ -14,7 +14,7 @@ use docket_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::{Block, BlockHash, BlockHead, IndexedCommit},
+    codec::{Block, BlockHash, BlockHead, IndexedCommit, Unreadable},
     database::Database,
     files,
     index::Index,
@@ -32,10 +32,22 @@ pub struct CleanStop {
 }
 
 impl CleanStop {
-    /// Reads the mark of a volume; `None` when there is none, or none that can be read.
-    pub fn read(path: &VolumePath) -> Option<Self> {
-        let bytes = fs::read(path.clean()).ok()?;
-        rmp_serde::from_slice(unframe(&bytes).ok()?).ok()
+    /// Reads the mark of a volume; `None` when there is none, or a damaged one: then the stop was not clean.
+    ///
+    /// # Errors
+    /// When a newer program wrote the mark.
+    pub fn read(path: &VolumePath) -> Result<Option<Self>, ReadError> {
+        let Ok(bytes) = fs::read(path.clean()) else { return Ok(None) };
+        let Ok(payload) = unframe(&bytes) else { return Ok(None) };
+        match rmp_serde::from_slice(payload) {
+            Ok(clean) => Ok(Some(clean)),
+            Err(error) => match Unreadable::of(payload, "a mark of a clean stop", &error) {
+                Unreadable::Damaged(_) => Ok(None),
+                newer @ (Unreadable::NewerFormat(_) | Unreadable::Newer { .. }) => {
+                    Err(newer.at(path.number, Position::START, &path.clean()))
+                }
+            },
+        }
     }
 
     /// Writes the mark.
@@ -199,6 +211,16 @@ impl BlockWalk {
         })
     }
 
+    /// Number of the volume.
+    pub const fn volume(&self) -> u64 {
+        self.volume
+    }
+
+    /// The journal.
+    pub fn path(&self) -> &Path {
+        self.reader.path()
+    }
+
     /// Where the walk stands: position of the last commit seen and its block's hash.
     pub fn reached(&self) -> (Position, BlockHash) {
         (Position::new(self.next.get() - 1), self.hash)
@@ -221,9 +243,15 @@ impl BlockWalk {
             Next::Unsound { reason, rest } => {
                 // A group commit is one write, of which a power cut may leave any parts. A block of a later group was
                 // written after the sync of everything before it: then the bytes here were sound once.
-                let synced = sound_frames(&rest[1..])
-                    .filter_map(|payload| BlockHead::decode(payload).ok())
-                    .any(|head| head.group() > self.next);
+                let mut synced = false;
+                for payload in sound_frames(&rest[1..]) {
+                    match BlockHead::decode(payload) {
+                        Ok(head) => synced |= head.group() > self.next,
+                        // Only whoever wrote it knows what may be cut off before it.
+                        Err(why) if why.is_newer() => return Err(why.at(self.volume, self.next, self.path())),
+                        Err(_) => {}
+                    }
+                }
                 if synced {
                     return Err(corrupt(self.next, format!("byte {offset} of the journal: {reason}")));
                 }
@@ -231,14 +259,7 @@ impl BlockWalk {
                 return Ok(None);
             }
         };
-        let head = BlockHead::decode(&payload).map_err(|reason| corrupt(self.next, reason))?;
-        if head.format > crate::codec::BLOCK_FORMAT {
-            return Err(ReadError::NewerFormat {
-                path: self.reader.path().to_owned(),
-                found: head.format,
-                supported: crate::codec::BLOCK_FORMAT,
-            });
-        }
+        let head = BlockHead::decode(&payload).map_err(|why| why.at(self.volume, self.next, self.path()))?;
         if head.first != self.next || head.previous_block != self.hash || head.count == 0 {
             return Err(corrupt(self.next, "the block does not continue the chain".into()));
         }
@@ -258,11 +279,8 @@ pub fn read_journal(
     let mut walk = BlockWalk::open(path)?;
     let mut index = Index::default();
     while let Some(block) = walk.next_block()? {
-        let commits = IndexedCommit::of_block(&block.payload).map_err(|reason| ReadError::Corrupt {
-            volume: path.number,
-            position: block.first,
-            reason,
-        })?;
+        let commits =
+            IndexedCommit::of_block(&block.payload).map_err(|why| why.at(path.number, block.first, &path.journal()))?;
         index.add_block(block.first, block.offset);
         commits.into_iter().for_each(|IndexedCommit { position, id, stream }| index.insert(id, stream, position));
         each(&block)?;
@@ -339,6 +357,6 @@ impl SealedVolume {
 }
 
 /// The commit at a position, out of its block's bytes.
-pub fn commit_of(volume: u64, payload: &[u8], position: Position) -> Result<Commit, ReadError> {
-    Block::decode_commit(payload, position).map_err(|reason| ReadError::Corrupt { volume, position, reason })
+pub fn commit_of(path: &VolumePath, payload: &[u8], position: Position) -> Result<Commit, ReadError> {
+    Block::decode_commit(payload, position).map_err(|why| why.at(path.number, position, &path.journal()))
 }

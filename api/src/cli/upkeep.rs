@@ -113,6 +113,8 @@ pub fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
 fn what_to_do(finding: &Finding) -> &'static str {
     match finding.remedy {
         Remedy::Repair => ". Stop the server and run `docket repair --dry-run`, then `docket repair`",
+        // The problem says it, and there is nothing to be repaired.
+        Remedy::NewerDocket => "",
         Remedy::Backup => ". Only a backup can have it: see `docket repair --backup DIR`, or `docket restore`",
     }
 }
@@ -122,7 +124,10 @@ fn tell_verified(report: &VerifyReport, resumed: Option<u64>, seconds: f64) -> a
     let resumed = resumed.map(|volumes| format!(" ({volumes} of them checked earlier)")).unwrap_or_default();
     print(format!("volumes   {}{resumed}", report.volumes))?;
     print(format!("commits   {}", report.commits))?;
-    print(format!("events    {} ({} of unknown types)", report.events, report.unknown_events))?;
+    print(format!("events    {} ({} of unknown types or forms)", report.events, report.unknown_events))?;
+    for (what, name, count) in report.unknown.names() {
+        print(format!("unknown   {what} {name} ({count}): written by a newer docket, sound, and not understood here"))?;
+    }
     print(format!("databases {} the same as their journals", report.databases))?;
     print(format!("texts     {} stored ones sound", report.texts))?;
     print(format!("head      {} {}", report.head_position, report.head_hash))?;
@@ -134,10 +139,16 @@ fn tell_verified(report: &VerifyReport, resumed: Option<u64>, seconds: f64) -> a
         print(format!("not seen  {unchecked}"))?;
     }
     for finding in &report.findings {
-        print(format!("DAMAGE    {}", finding.problem))?;
+        let label = if finding.remedy == Remedy::NewerDocket { "NEWER   " } else { "DAMAGE  " };
+        print(format!("{label}  {}", finding.problem))?;
     }
     print(format!("seconds   {seconds:.2}"))?;
-    print(format!("verdict   {}", if report.ok() { "ok" } else { "DAMAGED" }))
+    let verdict = match (report.ok(), report.damaged()) {
+        (true, _) => "ok",
+        (false, true) => "DAMAGED",
+        (false, false) => "WRITTEN BY A NEWER DOCKET",
+    };
+    print(format!("verdict   {verdict}"))
 }
 
 fn read_state(path: &Path) -> anyhow::Result<Option<VerifyState>> {
