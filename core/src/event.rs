@@ -4,7 +4,7 @@
 //! serde defaults; any other gets a new version of its type and an upcaster in [`EventFamily::read_data`]. Every version
 //! ever released decodes for ever.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -196,9 +196,7 @@ impl Serialize for DatedEvent {
 
 impl<'de> Deserialize<'de> for DatedEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let EventParts { at, type_name, version, event } = deserializer.deserialize_map(EventVisitor::<true>)?;
-        let event = event.unwrap_or_else(|| Event::Unknown { type_name: type_name.0.into_owned(), version });
-        Ok(Self { occurred_at: at, event })
+        deserializer.deserialize_map(EventVisitor(PhantomData))
     }
 }
 
@@ -213,10 +211,9 @@ pub struct EventOutline<'a> {
     pub version: u16,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for EventOutline<'a> {
+impl<'de> Deserialize<'de> for EventOutline<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let EventParts { at, type_name, version, event: _ } = deserializer.deserialize_map(EventVisitor::<false>)?;
-        Ok(Self { occurred_at: at, type_name: type_name.0, version })
+        deserializer.deserialize_map(EventVisitor(PhantomData))
     }
 }
 
@@ -227,24 +224,62 @@ impl From<EventOutline<'_>> for DatedEvent {
     }
 }
 
-struct EventParts<'de> {
-    at: Timestamp,
-    type_name: Text<'de>,
-    version: u16,
-    event: Option<Event>,
+/// What is made of a stored event: all of it, or its outline.
+trait EventForm<'de>: Sized {
+    /// Reads the payload, or past it.
+    fn payload<A: MapAccess<'de>>(
+        type_name: Option<&Text<'de>>,
+        version: Option<u16>,
+        map: &mut A,
+    ) -> Result<Option<Event>, A::Error>;
+
+    /// Puts it together; without an event when no payload was met.
+    fn new(at: Timestamp, type_name: Text<'de>, version: u16, event: Option<Event>) -> Self;
 }
 
-/// Reads an event; past its payload unless `PAYLOAD`. One visitor, so that what has the form of an event has its outline too.
-struct EventVisitor<const PAYLOAD: bool>;
+impl<'de> EventForm<'de> for DatedEvent {
+    fn payload<A: MapAccess<'de>>(
+        type_name: Option<&Text<'de>>,
+        version: Option<u16>,
+        map: &mut A,
+    ) -> Result<Option<Event>, A::Error> {
+        let (Some(name), Some(version)) = (type_name, version) else {
+            return Err(de::Error::custom("type and version stand before data"));
+        };
+        read_event(&name.0, version, map).map(Some)
+    }
 
-impl<'de, const PAYLOAD: bool> Visitor<'de> for EventVisitor<PAYLOAD> {
-    type Value = EventParts<'de>;
+    fn new(at: Timestamp, type_name: Text<'de>, version: u16, event: Option<Event>) -> Self {
+        let unknown = || Event::Unknown { type_name: type_name.0.into_owned(), version };
+        Self { occurred_at: at, event: event.unwrap_or_else(unknown) }
+    }
+}
+
+impl<'de> EventForm<'de> for EventOutline<'de> {
+    fn payload<A: MapAccess<'de>>(
+        _type_name: Option<&Text<'de>>,
+        _version: Option<u16>,
+        map: &mut A,
+    ) -> Result<Option<Event>, A::Error> {
+        map.next_value::<IgnoredAny>().map(|_| None)
+    }
+
+    fn new(at: Timestamp, type_name: Text<'de>, version: u16, _event: Option<Event>) -> Self {
+        Self { occurred_at: at, type_name: type_name.0, version }
+    }
+}
+
+/// One visitor for both, so that what has the form of an event has its outline too.
+struct EventVisitor<F>(PhantomData<F>);
+
+impl<'de, F: EventForm<'de>> Visitor<'de> for EventVisitor<F> {
+    type Value = F;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event with at, type, version and data")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EventParts<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<F, A::Error> {
         #[derive(Deserialize)]
         #[serde(field_identifier, rename_all = "lowercase")]
         enum Field {
@@ -265,23 +300,18 @@ impl<'de, const PAYLOAD: bool> Visitor<'de> for EventVisitor<PAYLOAD> {
                 Field::At => at = Some(map.next_value()?),
                 Field::Type => type_name = Some(map.next_value()?),
                 Field::Version => version = Some(map.next_value()?),
-                Field::Data if PAYLOAD => {
-                    let (Some(name), Some(version)) = (&type_name, version) else {
-                        return Err(de::Error::custom("type and version stand before data"));
-                    };
-                    event = Some(read_event(&name.0, version, &mut map)?);
-                }
-                Field::Data | Field::Other => {
+                Field::Data => event = F::payload(type_name.as_ref(), version, &mut map)?,
+                Field::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok(EventParts {
-            at: at.ok_or_else(|| de::Error::missing_field("at"))?,
-            type_name: type_name.ok_or_else(|| de::Error::missing_field("type"))?,
-            version: version.ok_or_else(|| de::Error::missing_field("version"))?,
+        Ok(F::new(
+            at.ok_or_else(|| de::Error::missing_field("at"))?,
+            type_name.ok_or_else(|| de::Error::missing_field("type"))?,
+            version.ok_or_else(|| de::Error::missing_field("version"))?,
             event,
-        })
+        ))
     }
 }
 
@@ -474,4 +504,55 @@ pub struct Commit {
     pub request: Option<Fingerprint>,
     /// At least one event.
     pub events: Vec<DatedEvent>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn actors_and_causes_are_read_back_and_those_of_newer_kinds_keep_their_names() {
+        let customer = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        for (stored, actor) in [
+            (json!("system"), Actor::System),
+            (json!({ "administrator": "local" }), Actor::Administrator("local".into())),
+            (json!({ "agent": "ann" }), Actor::Agent(AgentKey::try_new("ann").unwrap())),
+            (json!({ "customer": customer }), Actor::Customer(customer.parse().unwrap())),
+            (json!({ "imported": "INC" }), Actor::Imported("INC".into())),
+            (json!("scheduler"), Actor::Unknown("scheduler".into())),
+        ] {
+            assert_eq!(serde_json::from_value::<Actor>(stored.clone()).unwrap(), actor);
+            assert_eq!(serde_json::to_value(&actor).unwrap(), stored);
+            // A snapshot of the views is written by position.
+            assert_eq!(rmp_serde::from_slice::<Actor>(&rmp_serde::to_vec(&actor).unwrap()).unwrap(), actor);
+        }
+        let robot: Actor = serde_json::from_value(json!({ "robot": { "id": [1, 2] } })).unwrap();
+        assert_eq!(robot, Actor::Unknown("robot".into()));
+        for none in [json!({}), json!(7), json!({ "agent": "ann", "customer": customer }), json!({ "agent": 7 })] {
+            assert!(serde_json::from_value::<Actor>(none.clone()).is_err(), "{none}");
+        }
+        for kind in ["request", "timer", "import", "demo", "automation"] {
+            let read: CauseKind = serde_json::from_value(json!(kind)).unwrap();
+            assert_eq!((read.name(), matches!(read, CauseKind::Unknown(_))), (kind, kind == "automation"));
+            assert_eq!(serde_json::to_value(read).unwrap(), json!(kind));
+        }
+        assert!(serde_json::from_value::<CauseKind>(json!("Not a kind")).is_err());
+    }
+
+    #[test]
+    fn an_event_of_any_form_has_an_outline() {
+        let outline = |stored: &str| serde_json::from_str::<EventOutline<'_>>(stored).map(DatedEvent::from);
+        let unknown = |type_name: &str, version| {
+            let event = Event::Unknown { type_name: type_name.into(), version };
+            DatedEvent { occurred_at: Timestamp::from_millis(7), event }
+        };
+        let whatsapp = r#"{"at":7,"type":"MessageReceived","version":1,"data":{"channel":"whatsapp"}}"#;
+        assert!(serde_json::from_str::<DatedEvent>(whatsapp).is_err());
+        assert_eq!(outline(whatsapp).unwrap(), unknown("MessageReceived", 1));
+        let behind = r#"{"data":[1,{"a":null}],"new":true,"version":2,"type":"Merged","at":7}"#;
+        assert_eq!(outline(behind).unwrap(), unknown("Merged", 2));
+        assert!(outline(r#"{"type":"Merged","version":2}"#).is_err());
+    }
 }

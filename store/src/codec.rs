@@ -397,7 +397,7 @@ impl<'de> Visitor<'de> for HeadVisitor<'_> {
 /// A commit of which everything is read but the payloads of its events. What has this form can be read; what has not is a
 /// newer program's.
 #[derive(Deserialize)]
-struct Outline<'a> {
+struct Outline<E> {
     position: Position,
     previous: Position,
     id: CommitId,
@@ -410,15 +410,36 @@ struct Outline<'a> {
     token: Option<TokenId>,
     #[serde(default)]
     request: Option<Fingerprint>,
-    #[serde(borrow)]
-    events: Vec<EventOutline<'a>>,
+    events: E,
+}
+
+/// How many events stand there, when each of them has an outline.
+struct Outlined(usize);
+
+impl<'de> Deserialize<'de> for Outlined {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counting;
+        impl<'de> Visitor<'de> for Counting {
+            type Value = Outlined;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("events")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Outlined, A::Error> {
+                let mut count = 0;
+                while seq.next_element::<EventOutline<'de>>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Outlined(count))
+            }
+        }
+        deserializer.deserialize_seq(Counting)
+    }
 }
 
 /// A block whose commits are read no further than an index needs.
 #[derive(Deserialize)]
-struct Outlines<'a> {
-    #[serde(borrow)]
-    commits: Vec<Outline<'a>>,
+struct Outlines {
+    commits: Vec<Outline<Outlined>>,
 }
 
 /// What an index has to know of a commit.
@@ -441,7 +462,7 @@ impl IndexedCommit {
         };
         check_count(&head, commits.len())?;
         for (commit, expected) in commits.iter().zip(head.first.get()..) {
-            check_place(commit.position, commit.events.len(), Position::new(expected))?;
+            check_place(commit.position, commit.events.0, Position::new(expected))?;
         }
         Ok(commits
             .iter()
@@ -479,7 +500,7 @@ fn read_commit(bytes: &[u8], expected: Position) -> Result<Commit, Unreadable> {
     if let Ok(commit) = rmp_serde::from_slice::<Commit>(bytes) {
         return check_place(commit.position, commit.events.len(), expected).map(|()| commit);
     }
-    let outline: Outline<'_> = match rmp_serde::from_slice(bytes) {
+    let outline: Outline<Vec<EventOutline<'_>>> = match rmp_serde::from_slice(bytes) {
         Ok(outline) => outline,
         Err(error) => {
             // Whatever else is new about it, its place is not.

@@ -131,7 +131,9 @@ impl Tree {
                 });
                 &mut entries[place].1
             }
-            other => panic!("nothing is in {other:?}"),
+            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Text(_) | Self::Bytes(_) => {
+                panic!("nothing is in {tree:?}")
+            }
         })
     }
 
@@ -169,10 +171,7 @@ fn with_event(tree: Tree, type_name: &str, data: serde_json::Value) -> Tree {
 
 /// A block as it is written, and what a newer program makes of it.
 fn block(commits: Vec<Tree>, previous: BlockHash) -> Tree {
-    let first = match commits[0].clone().at("position") {
-        Tree::Uint(first) => *first,
-        other => panic!("{other:?}"),
-    };
+    let Tree::Uint(first) = *commits[0].clone().at("position") else { panic!("a commit without a position") };
     let empty = BlockBuilder::new(Position::new(first), Position::new(first)).finish(previous);
     let mut block: Tree = rmp_serde::from_slice(&empty).unwrap();
     *block.at("count") = Tree::Uint(commits.len() as u64);
@@ -452,7 +451,7 @@ fn is_read_again(log: &SledLog) -> Vec<std::sync::Arc<Commit>> {
 fn a_stream_of_any_kind_has_the_same_key_in_every_version() {
     let key = |text: &str| hex::encode(crate::database::stream_key(&text.parse().unwrap()));
     let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
-    let ulid = hex::encode(&Ulid::from_string(id).unwrap().to_bytes());
+    let ulid = hex::encode(Ulid::from_string(id).unwrap().to_bytes());
     assert_eq!(key("desk"), format!("01{}", "00".repeat(16)));
     assert_eq!(key("access"), format!("02{}", "00".repeat(16)));
     assert_eq!(key(&format!("ticket:{id}")), format!("03{ulid}"));
