@@ -556,7 +556,7 @@ impl Block {
     }
 
     /// Reads a block in which something is of a form that this program does not know: event by event, so that the rest of it
-    /// is read as ever. Takes several times as long.
+    /// is read as ever. Takes twice as long.
     fn decode_piecewise(bytes: &[u8], head: BlockHead, error: &rmp_serde::decode::Error) -> Result<Self, Unreadable> {
         let commits = commits_of(bytes).ok_or_else(|| Unreadable::of_block(bytes, error))?;
         check_count(&head, commits.len())?;

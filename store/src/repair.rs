@@ -289,10 +289,14 @@ impl Repair<'_> {
             if rmp_serde::from_slice::<JournalHeader>(payload).is_ok() {
                 continue;
             }
-            match BlockHead::decode(payload) {
-                Ok(head) => _ = found.entry((head.first, head.previous_block)).or_insert_with(|| payload.to_vec()),
-                Err(why) if why.is_newer() => return Err(why.at(number, before.position.next(), &path.journal())),
-                Err(_) => {}
+            // Wherever in the journal it stands: whoever wrote it mends the rest as well.
+            if let Err(why) = Block::decode(payload)
+                && why.is_newer()
+            {
+                return Err(why.at(number, before.position.next(), &path.journal()));
+            }
+            if let Ok(head) = BlockHead::decode(payload) {
+                found.entry((head.first, head.previous_block)).or_insert_with(|| payload.to_vec());
             }
         }
         let database = self.copied_database(path);
