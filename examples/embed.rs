@@ -76,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
     // The answer came with views that show it: one moment, for as long as they are held.
     let row = done.views.tickets().by_id(&opened.ticket).context("the ticket")?;
     println!("ticket #{} is {} at position {}", row.number, row.status_category, done.position);
-    for commit in engine.history(&me, opened.ticket, &done.views).await? {
+    for commit in engine.history(&me, opened.ticket, &done.views).await?.iter() {
         for event in &commit.events {
             println!("  {} {} by {}", event.occurred_at, event.event.type_name(), commit.actor);
         }

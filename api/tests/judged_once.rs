@@ -372,3 +372,33 @@ async fn a_refusal_and_a_failure_leave_a_line_with_the_id_that_the_client_was_gi
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn the_fields_of_a_page_are_those_of_its_moment_however_often_they_are_asked_for() {
+    let shop = Shop::open().await;
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        ids.push(shop.ticket(&format!("Ticket {n}")).await);
+    }
+    let page = "{ a: tickets { nodes { fields { field value } again: fields { value } } } b: tickets { edges { node { fields { value } } } } }";
+    for value in ["good", "fair", "bad"] {
+        for (n, id) in ids.iter().enumerate().filter(|(n, _)| *n != 1) {
+            let set = format!("ticketSetField(id: \"{id}\", input: {{field: \"satisfaction\", choice: \"{value}\"}})");
+            assert_eq!(payload(&shop, &shop.agent, &set, "position").await["userErrors"], json!([]), "{n}");
+        }
+        // The second time they come from what is kept.
+        for _ in 0..2 {
+            let seen = shop.server.data(&shop.agent, page, json!({})).await;
+            let expected = |n: usize| if n == 1 { json!([]) } else { json!([{ "value": value }]) };
+            for n in 0..3 {
+                let node = &seen["a"]["nodes"][n];
+                assert_eq!((&node["again"], &seen["b"]["edges"][n]["node"]["fields"]), (&expected(n), &expected(n)));
+                assert_eq!(node["fields"].as_array().unwrap().len(), usize::from(n != 1));
+            }
+        }
+    }
+    let emptied = format!("ticketSetField(id: \"{}\", input: {{field: \"satisfaction\"}})", ids[0]);
+    payload(&shop, &shop.agent, &emptied, "position").await;
+    let seen = shop.server.data(&shop.agent, page, json!({})).await;
+    assert_eq!(seen["a"]["nodes"][0]["fields"], json!([]));
+}

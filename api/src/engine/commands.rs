@@ -266,8 +266,12 @@ impl Engine {
     }
 
     /// Keeps these tickets, read together: commands that follow find them without waiting, and so stand in the log in the
-    /// order in which they are begun. What cannot be read here is told to whoever works on it.
-    pub(super) async fn preload(&self, tickets: &[TicketId]) -> Result<(), EngineError> {
+    /// order in which they are begun, and whoever asks for what is in them waits once. What cannot be read here is told to
+    /// whoever works on it.
+    ///
+    /// # Errors
+    /// When the views do not come as far as the log.
+    pub async fn preload(&self, tickets: &[TicketId]) -> Result<(), EngineError> {
         let views = self.views();
         let behind = |id: &TicketId| {
             let shown = views.tickets().by_id(id).map_or(Position::START, |row| row.version);

@@ -36,7 +36,7 @@ use docket_store::{ContentStore, EventLog, Follower, ReadError};
 pub use error::{EngineError, chain};
 pub use keys::IdempotencyKey;
 pub use people::{Issued, NewCustomer};
-pub use reads::Stop;
+pub use reads::{History, Stop};
 pub use service_levels::{Reapplied, explanations, supposed};
 use tokio::sync::{Semaphore, watch};
 
@@ -62,6 +62,8 @@ pub struct Engine {
     tickets: Mutex<HashMap<TicketId, Loaded>>,
     /// Tickets that nothing can be done with for now.
     aside: Mutex<aside::Aside>,
+    /// Histories that were read last.
+    histories: Mutex<reads::Histories>,
     /// Reads that may wait for the disk, so many at once.
     reads: Arc<Semaphore>,
     /// Questions that keep a core busy, so many at once.
@@ -115,6 +117,7 @@ impl Engine {
             clock,
             tickets: Mutex::default(),
             aside: Mutex::default(),
+            histories: Mutex::default(),
             reads: Arc::new(Semaphore::new(READS)),
             turns: Arc::new(Semaphore::new(TURNS)),
             stopping: watch::Sender::new(false),

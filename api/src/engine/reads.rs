@@ -3,15 +3,16 @@
 //! for them any more, and are refused with a word when all turns are taken.
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use docket_core::{
-    event::Commit,
+    event::{Commit, Event},
     ids::{Position, StreamId, TicketId},
     personal::Body,
     rejection::Rejection,
@@ -42,6 +43,42 @@ struct StopOnDrop(Stop);
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The commits of one ticket up to a version, oldest first.
+pub type History = Arc<[Arc<Commit>]>;
+
+/// Histories that were read last: whoever works on a ticket looks at it again and again. A few, and short ones: the log has
+/// them all.
+#[derive(Debug, Default)]
+pub(super) struct Histories(VecDeque<(TicketId, Position, History)>);
+
+impl Histories {
+    const MOST: usize = 64;
+    const MOST_COMMITS: usize = 200;
+    const MOST_TEXT_BYTES: u64 = 256 * 1024;
+
+    /// The history of a ticket at just this version.
+    fn get(&self, id: TicketId, version: Position) -> Option<History> {
+        let kept = self.0.iter().find(|(kept, at, _)| *kept == id && *at == version);
+        kept.map(|(_, _, history)| Arc::clone(history))
+    }
+
+    fn keep(&mut self, id: TicketId, version: Position, history: &History) {
+        let texts = history.iter().flat_map(|commit| &commit.events).map(|event| match &event.event {
+            Event::Ticket(event) => event.body().map_or(0, |body| match body {
+                Body::Inline(text) => text.reveal().len() as u64,
+                Body::Stored { .. } => 0,
+            }),
+            Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Request(_) | Event::Unknown { .. } => 0,
+        });
+        if history.len() > Self::MOST_COMMITS || texts.sum::<u64>() > Self::MOST_TEXT_BYTES {
+            return;
+        }
+        self.0.retain(|(kept, ..)| *kept != id);
+        self.0.truncate(Self::MOST - 1);
+        self.0.push_front((id, version, Arc::clone(history)));
     }
 }
 
@@ -88,25 +125,26 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no such ticket for the principal, or the log cannot be read.
-    pub async fn history(
-        &self,
-        principal: &Principal,
-        id: TicketId,
-        views: &Views,
-    ) -> Result<Vec<Arc<Commit>>, EngineError> {
+    pub async fn history(&self, principal: &Principal, id: TicketId, views: &Views) -> Result<History, EngineError> {
         let not_found = || EngineError::from(Rejection::not_found("ticket", id.to_string()));
         let row = views.tickets().by_id(&id).ok_or_else(not_found)?;
         if !can(principal, Action::Read, Resource::Ticket { requester: row.requester }) {
             return Err(not_found());
         }
-        let (log, moment) = (Arc::clone(&self.log), views.position());
-        self.beside(move || {
+        let version = row.version;
+        if let Some(kept) = self.histories.lock().unwrap_or_else(PoisonError::into_inner).get(id, version) {
+            return Ok(kept);
+        }
+        let log = Arc::clone(&self.log);
+        let read = self.beside(move || {
             let mut commits = log.read_stream(StreamId::Ticket(id), Position::START)?;
             // One query sees one moment.
-            commits.retain(|commit| commit.position <= moment);
-            Ok(commits)
-        })
-        .await
+            commits.retain(|commit| commit.position <= version);
+            Ok(History::from(commits))
+        });
+        let history = read.await?;
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner).keep(id, version, &history);
+        Ok(history)
     }
 
     /// A text for a message: long ones are stored first, so that the event never names what is not there.

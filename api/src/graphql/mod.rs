@@ -23,14 +23,11 @@ use std::{
 };
 
 use async_graphql::{Context, Error, SDLExportOptions, Schema, ValidationMode};
-use docket_core::{
-    event::Commit,
-    ids::{Position, TicketId},
-};
+use docket_core::ids::{Position, TicketId};
 use docket_projections::Views;
 use tokio::sync::OnceCell;
 
-use crate::engine::{Action, Engine, Principal, Resource, can};
+use crate::engine::{Action, Engine, History, Principal, Resource, can};
 
 /// The schema.
 pub type DocketSchema = Schema<query::Query, mutation::Mutation, subscription::Subscription>;
@@ -57,8 +54,6 @@ pub struct Session {
 #[derive(Default)]
 struct Histories(Mutex<HashMap<TicketId, AtMoment>>);
 
-/// The commits of one ticket.
-type History = Arc<[Arc<Commit>]>;
 /// A history and the moment that it is, or is being, read for.
 type AtMoment = (Position, Arc<OnceCell<History>>);
 
@@ -90,7 +85,7 @@ impl Session {
             }
             Arc::clone(cell)
         };
-        let read = async { self.engine.history(&self.principal, ticket, &self.views).await.map(Arc::from) };
+        let read = async { self.engine.history(&self.principal, ticket, &self.views).await };
         cell.get_or_try_init(|| read).await.cloned().map_err(|error| error::top_level(&error))
     }
 

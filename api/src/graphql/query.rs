@@ -258,7 +258,10 @@ impl Query {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Option<TicketConnection>, Error> {
         let paging = Paging::new(first, after, last, before)?;
-        ticket::page(Session::of(context)?, filter.as_ref(), order_by, &paging).await.map(Some)
+        let session = Session::of(context)?;
+        let page = ticket::page(session, filter.as_ref(), order_by, &paging).await?;
+        ticket::read_ahead(context, session, &page).await?;
+        Ok(Some(page))
     }
 
     /// A queue by its id.
