@@ -264,6 +264,25 @@ async fn expensive_questions_share_turns_and_are_given_up_when_nobody_waits() {
 }
 
 #[tokio::test]
+async fn a_deadline_that_has_passed_is_on_record_before_anything_ends_its_clock() {
+    let stage = Stage::new().await;
+    let id = stage.open("x").await;
+    let version = stage.tag(id, "t").await.unwrap();
+    stage.clock.advance(Duration::from_secs(2 * 3600));
+    // No timer has run; who resolves it saw the ticket before the deadline was written down.
+    let resolve = vec![TicketCommand::SetStatus(StatusWish::Category(StatusCategory::Resolved))];
+    let request = Request { expected: Some(version), ..Request::default() };
+    stage.engine.work(&Principal::local(), id, resolve, request).await.unwrap();
+    assert_eq!(stage.breaches(), 1);
+    let last = stage.log.read_all(Position::START, usize::MAX).unwrap();
+    let [.., breach, resolved] = &last[..] else { panic!("{last:?}") };
+    assert_eq!((&breach.actor, breach.cause.kind), (&Actor::System, CauseKind::Timer));
+    assert!(breach.events[0].occurred_at < resolved.events[0].occurred_at);
+    assert_eq!(stage.engine.act_on_due().await.unwrap(), 0);
+    assert_eq!(stage.breaches(), 1);
+}
+
+#[tokio::test]
 async fn a_ticket_that_is_kept_is_not_read_again() {
     let stage = Stage::new().await;
     let id = stage.open("x").await;

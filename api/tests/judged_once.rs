@@ -324,6 +324,73 @@ async fn a_ticket_in_which_several_leaving_parts_meet_is_moved_once_and_wholly()
 }
 
 #[tokio::test]
+async fn a_part_that_finishes_its_tickets_moves_them_after_all_others_and_what_is_refused_is_told() {
+    for order in [["status", "agent"], ["agent", "status"]] {
+        let shop = Shop::open().await;
+        let id = shop.ticket("One").await;
+        let assign = format!("ticketAssign(id: \"{id}\", input: {{agent: \"agent_ewa\"}})");
+        payload(&shop, &shop.admin, &assign, "position").await;
+        let park = format!("ticketSetStatus(id: \"{id}\", input: {{status: \"postponed\"}})");
+        payload(&shop, &shop.admin, &park, "position").await;
+        let desk = std::fs::read_to_string(root().join("examples/desks/small-shop.toml")).unwrap();
+        let mut table: toml::Table = toml::from_str(&desk).unwrap();
+        for (kind, key) in [("agent", "ewa"), ("status", "postponed")] {
+            table[kind].as_array_mut().unwrap().retain(|part| part["key"].as_str() != Some(key));
+        }
+        let mut file = toml::to_string(&table).unwrap();
+        for kind in order {
+            let (key, to) = if kind == "agent" { ("ewa", "boris") } else { ("postponed", "closed") };
+            file.push_str(&format!("\n[[leaving]]\nkind = \"{kind}\"\nkey = \"{key}\"\nmove_to = \"{to}\"\n"));
+        }
+        let apply = "mutation ($t: String!, $d: Boolean!) { deskApply(input: {toml: $t, dryRun: $d}) { moved notMoved { number why } userErrors { message } } }";
+        for dry_run in [true, false] {
+            let applied = shop.server.data(&shop.admin, apply, json!({ "t": file, "d": dry_run })).await;
+            assert_eq!(applied["deskApply"], json!({ "moved": 1, "notMoved": [], "userErrors": [] }), "{order:?}");
+        }
+        let query = "query ($id: ID!) { ticket(id: $id) { agent { key } status { key } } }";
+        let now = shop.server.data(&shop.admin, query, json!({ "id": id })).await;
+        assert_eq!(now["ticket"], json!({ "agent": { "key": "boris" }, "status": { "key": "closed" } }));
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_needs_a_new_token() {
+    let shop = Shop::open().await;
+    let desk = std::fs::read_to_string(root().join("examples/desks/small-shop.toml")).unwrap();
+    let mut table: toml::Table = toml::from_str(&desk).unwrap();
+    table["agent"].as_array_mut().unwrap().retain(|agent| agent["key"].as_str() != Some("ann"));
+    let apply = "mutation ($t: String!) { deskApply(input: {toml: $t}) { changes userErrors { message } } }";
+    for file in [toml::to_string(&table).unwrap(), desk] {
+        let applied = shop.server.data(&shop.admin, apply, json!({ "t": file })).await;
+        assert_eq!(applied["deskApply"]["userErrors"], json!([]));
+        let answer = shop.server.ask(&shop.agent, "{ viewer { label } }", json!({})).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{answer}");
+    }
+    let made =
+        payload(&shop, &shop.admin, "tokenCreate(input: {role: AGENT, agent: \"agent_ann\", label: \"x\"})", "secret")
+            .await;
+    let viewer = "{ viewer { agent { key } } }";
+    let seen = shop.server.data(made["secret"].as_str().unwrap(), viewer, json!({})).await;
+    assert_eq!(seen["viewer"]["agent"]["key"], "ann");
+}
+
+#[tokio::test]
+async fn a_default_written_out_is_the_same_request() {
+    let shop = Shop::open().await;
+    let id = shop.ticket("One").await;
+    for (call, default) in [
+        ("ticketFollow(id: $id, input: {agent: \"agent_ann\", clientMutationId: \"1\"", "follow: true"),
+        ("ticketTag(id: $id, input: {add: [\"x\"], clientMutationId: \"2\"", "remove: []"),
+        ("ticketLogCall(id: $id, input: {answered: false, clientMutationId: \"3\"", "durationS: 0"),
+    ] {
+        let call = call.replace("$id", &format!("\"{id}\""));
+        let first = payload(&shop, &shop.admin, &format!("{call}}})"), "position").await;
+        let again = payload(&shop, &shop.admin, &format!("{call}, {default}}})"), "position").await;
+        assert_eq!((&first["userErrors"], &first), (&json!([]), &again));
+    }
+}
+
+#[tokio::test]
 async fn a_commit_names_the_token_that_acted() {
     let shop = Shop::open().await;
     let made =

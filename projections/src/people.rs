@@ -4,7 +4,7 @@ use docket_core::{
     access::{AccessEvent, Role},
     customer::CustomerEvent,
     event::{Commit, Event},
-    ids::{CustomerId, StreamId, TokenId},
+    ids::{CustomerId, Position, StreamId, TokenId},
     personal::Personal,
     ticket::ExternalReference,
     time::Timestamp,
@@ -40,6 +40,8 @@ pub struct TokenRow {
     pub expires_at: Option<Timestamp>,
     /// It was taken back.
     pub revoked: bool,
+    /// Position of the commit that made it: the token of an agent who has left does not come back with the agent.
+    pub issued: Position,
 }
 
 /// Customers and tokens.
@@ -96,6 +98,7 @@ impl Projection for PeopleView {
                         label: e.label.clone(),
                         expires_at: e.expires_at,
                         revoked: false,
+                        issued: commit.position,
                     };
                     self.secrets.insert(e.token, e.secret_sha256.clone());
                     self.tokens.insert(e.secret_sha256.clone(), row);

@@ -17,6 +17,8 @@
 //! - Clocks are *active* or *overdue* as of the latest of the backlog's instants: those that started in the period, were
 //!   known then, and had not ended then, with the deadline that they had then. Without an instant it is all that is known,
 //!   and none is overdue.
+//! - What is *learned late* joins the period in which it happened: imported rows, and the steps of an escalation that a server
+//!   which had stood still takes after it is started again. Nothing that happens later changes a past period.
 //! - *Compliance* of a service level is met / (met + missed); clocks that are active or were cancelled are neither.
 
 use std::collections::{BTreeMap, HashMap};

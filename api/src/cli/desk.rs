@@ -56,13 +56,14 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
             }
             bail!("{} has problems ({}); nothing was changed", args.file.display(), problems.len())
         }
-        Applied::Changes { changes, departures, moved, position, effect } => {
+        Applied::Changes { changes, departures, moved, not_moved, position, effect } => {
             if global.json {
                 return print_json(&json!({
                     "dry_run": args.dry_run,
                     "changes": changes,
                     "departures": departures,
                     "moved": moved,
+                    "not_moved": not_moved,
                     "position": position,
                     "reapplying_would": effect.as_deref().map(effect_json).transpose()?,
                 }));
@@ -74,6 +75,9 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
                 if let Some(departure) = hangs.filter(|departure| departure.matters()) {
                     line(format!("    {departure}; `leaving` in the file says where tickets go"))?;
                 }
+            }
+            for ticket in &not_moved {
+                line(format!("ticket {} could not be moved and is as it was: {}", ticket.number, ticket.why))?;
             }
             if moved > 0 {
                 line(format!("{moved} tickets {} moved", if args.dry_run { "would be" } else { "were" }))?;

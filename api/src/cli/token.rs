@@ -133,7 +133,9 @@ fn list(global: &Global) -> anyhow::Result<()> {
             Role::Customer(id) => format!("customer {id}"),
         };
         let desk = views.desk().desk();
-        let has_left = |key| desk.agents.get(key).is_none_or(|agent| agent.retired);
+        let has_left = |key| {
+            desk.agents.get(key).is_none_or(|agent| agent.retired || agent.left.is_some_and(|left| left > token.issued))
+        };
         let end = match (token.revoked, token.expires_at, &token.role) {
             (true, ..) => "revoked".to_owned(),
             (false, _, Role::Agent(key)) if has_left(key) => "the agent has left".to_owned(),

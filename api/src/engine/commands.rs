@@ -3,10 +3,10 @@
 use std::sync::{Arc, PoisonError};
 
 use docket_core::{
-    event::{Commit, DatedEvent, Event},
+    event::{Cause, CauseKind, Commit, DatedEvent, Event},
     ids::{CommitId, CorrelationId, CustomerId, Position, StreamId, TicketId},
     rejection::Rejection,
-    ticket::{Context, Directory, Opening, Standing, Ticket, TicketCommand, decide},
+    ticket::{Context, Directory, Opening, Standing, Ticket, TicketCommand, TimerCommand, decide},
     time::Timestamp,
 };
 use docket_projections::Views;
@@ -118,15 +118,25 @@ impl Engine {
         let id = commit.unwrap_or_else(|| commit_id(acting, key));
         let commutes = request.expected.is_none() && commands.iter().all(TicketCommand::commutes);
         let give_up_at = tokio::time::Instant::now() + RETRY_FOR;
-        let mut at_least = Position::START;
+        let (mut at_least, mut wanted) = (Position::START, request.expected);
         loop {
             let (views, loaded) = self.load(ticket, at_least).await?;
-            if let Some(expected) = request.expected
+            if let Some(expected) = wanted
                 && expected != loaded.version
             {
                 return Err(EngineError::Conflict { stream, actual: loaded.version });
             }
             let now = self.now();
+            if let Some(breach) = passed_deadline(&commands, &loaded, &views, now) {
+                // What has come due is on record before anything ends its clock, and is no reason to refuse whoever saw the
+                // ticket before it.
+                let said = self.say_breach(ticket, breach).await?;
+                if said > loaded.version {
+                    at_least = said;
+                    wanted = wanted.map(|_| said);
+                    continue;
+                }
+            }
             let at = request.occurred_at.unwrap_or(now);
             let (state, events) = self.decided(acting, &commands, &views, &loaded, at, now)?;
             if events.is_empty() {
@@ -164,6 +174,20 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Writes down a deadline that has passed, as the timer would; gives the ticket's version after it.
+    async fn say_breach(
+        &self,
+        ticket: TicketId,
+        (due_at, command): (Timestamp, TimerCommand),
+    ) -> Result<Position, EngineError> {
+        let cause = Cause::of(CauseKind::Timer);
+        let request = Request { cause, occurred_at: Some(due_at), ..Request::default() };
+        let timer = vec![TicketCommand::Timer(command)];
+        // A timer's own decision looks for no other one.
+        let said = Box::pin(self.execute(&Acting::system(), ticket, timer, request, None)).await?;
+        Ok(said.position)
     }
 
     /// What the commands lead to, and the ticket after it.
@@ -342,7 +366,7 @@ impl Engine {
             events: events.into_iter().map(|event| DatedEvent { occurred_at: now, event }).collect(),
             recorded_at: now,
             actor: acting.actor.clone(),
-            cause: docket_core::event::Cause::of(docket_core::event::CauseKind::Request),
+            cause: Cause::of(CauseKind::Request),
             correlation,
             token: acting.token,
             request: key.map(IdempotencyKey::fingerprint),
@@ -363,6 +387,21 @@ impl Stored {
         let (stream, position) = answer_of(&commit);
         Self { stream, position, earlier: Some(commit) }
     }
+}
+
+/// The earliest deadline that has passed and is not on record, when somebody else than a timer is about to act.
+fn passed_deadline(
+    commands: &[TicketCommand],
+    loaded: &Loaded,
+    views: &Views,
+    now: Timestamp,
+) -> Option<(Timestamp, TimerCommand)> {
+    let clocks = &loaded.ticket.as_ref()?.clocks;
+    if clocks.next_due().is_none_or(|due| due >= now) || matches!(commands, [TicketCommand::Timer(_)]) {
+        return None;
+    }
+    let timers = clocks.timers(views.desk().desk()).into_iter();
+    timers.filter(|(at, timer)| *at < now && matches!(timer, TimerCommand::Breach { .. })).min()
 }
 
 /// The fold of a ticket's commits; why they cannot be folded, when they hold what this program does not know: deciding

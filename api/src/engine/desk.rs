@@ -31,6 +31,8 @@ pub enum Applied {
         departures: Vec<Departure>,
         /// Unfinished tickets that were, or would be, moved as the file says.
         moved: u64,
+        /// Those that could not be moved and are as they were.
+        not_moved: Vec<NotMoved>,
         /// Position of what was stored, else of the views.
         position: Position,
         /// What it would do to open tickets to apply policies anew after it; none when a request is repeated, as the answer
@@ -38,6 +40,18 @@ pub enum Applied {
         effect: Option<Box<Reapplication>>,
     },
 }
+
+/// A ticket that stayed where it is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct NotMoved {
+    /// Its number.
+    pub number: u32,
+    /// Why.
+    pub why: String,
+}
+
+/// A ticket that others work on meanwhile is decided anew so often.
+const CONFLICTS: u32 = 5;
 
 impl Engine {
     /// Compares a desk file with the present desk and, unless it is a dry run, makes the desk so: one commit. Tickets that
@@ -80,8 +94,8 @@ impl Engine {
             self.append(&acting, key.as_ref(), StreamId::Desk, expected, events).await?
         };
         self.views_at(stored.position, VIEW_WAIT).await?;
-        let (moved, last) = self.move_tickets(&acting, to_move, key, stored.position).await?;
-        Ok(Applied::Changes { changes, departures, moved, position: last, effect })
+        let (moved, not_moved, last) = self.move_tickets(&acting, to_move, key, stored.position).await?;
+        Ok(Applied::Changes { changes, departures, moved, not_moved, position: last, effect })
     }
 
     /// The answer to a repeated request: what its commit changed. Tickets that an interruption left are moved.
@@ -98,9 +112,10 @@ impl Engine {
         }
         let changes = Change::of_events(&before, desk_events(earlier));
         let views = self.views_at(earlier.position, VIEW_WAIT).await?;
-        let (moved, _) = self.move_tickets(acting, moves(&config.leaving, &views), key, earlier.position).await?;
+        let (moved, not_moved, _) =
+            self.move_tickets(acting, moves(&config.leaving, &views), key, earlier.position).await?;
         let position = super::Stored::earlier(Arc::clone(earlier)).position;
-        Ok(Applied::Changes { changes, departures: vec![], moved, position, effect: None })
+        Ok(Applied::Changes { changes, departures: vec![], moved, not_moved, position, effect: None })
     }
 
     async fn desk_history(&self) -> Result<Vec<Arc<Commit>>, EngineError> {
@@ -108,30 +123,53 @@ impl Engine {
         self.beside(move || Ok(log.read_stream(StreamId::Desk, Position::START)?)).await
     }
 
-    /// Moves tickets as commands like any other; what a rule refuses, or cannot be read, stays where it is and is set aside.
+    /// Moves tickets as commands like any other. A ticket that changed meanwhile is decided anew; what a rule refuses, or cannot
+    /// be read, stays where it is and is told.
     async fn move_tickets(
         &self,
         acting: &Acting,
         moves: Vec<(TicketId, Vec<TicketCommand>)>,
         key: Option<IdempotencyKey>,
         because: Position,
-    ) -> Result<(u64, Position), EngineError> {
+    ) -> Result<(u64, Vec<NotMoved>, Position), EngineError> {
         let cause = Cause { kind: CauseKind::Request, event: Some(EventAddress { position: because, index: 0 }) };
         let first = commit_id(acting, key.as_ref());
         let one = |(ticket, commands): (TicketId, Vec<TicketCommand>)| {
             let further = key.as_ref().map(|_| further_id(first, &ticket.to_string()));
             let request = Request { cause: cause.clone(), idempotency_key: key.clone(), ..Request::default() };
-            async move { (ticket, self.execute(acting, ticket, commands, request, further).await) }
+            async move {
+                let mut tries = 0;
+                loop {
+                    let done = self.execute(acting, ticket, commands.clone(), request.clone(), further).await;
+                    tries += 1;
+                    if tries == CONFLICTS || !matches!(done, Err(EngineError::Conflict { .. })) {
+                        return (ticket, done);
+                    }
+                }
+            }
         };
         let mut commands = stream::iter(moves.into_iter().map(one)).buffered(TOGETHER);
-        let (mut moved, mut position) = (0, because);
+        let (mut moved, mut not_moved, mut position) = (0, Vec::new(), because);
         while let Some((ticket, done)) = commands.next().await {
-            if let Some(done) = self.or_aside(ticket, done)? {
-                moved += 1;
-                position = position.max(done.position);
-            }
+            let why = match done {
+                Ok(done) => {
+                    moved += 1;
+                    position = position.max(done.position);
+                    continue;
+                }
+                // About this ticket alone, which is sound: its timers go on.
+                Err(error @ (EngineError::Rejected(_) | EngineError::Conflict { .. })) => error.to_string(),
+                Err(error) => {
+                    let why = super::chain(&error);
+                    self.or_aside::<super::Done>(ticket, Err(error))?;
+                    why
+                }
+            };
+            let number = self.views().tickets().by_id(&ticket).map_or(0, |row| row.number);
+            tracing::warn!(number, why, "a ticket was not moved");
+            not_moved.push(NotMoved { number, why });
         }
-        Ok((moved, position))
+        Ok((moved, not_moved, position))
     }
 }
 
@@ -148,6 +186,7 @@ pub fn compare_desk(views: &Views, mut config: DeskConfig, now: Timestamp) -> Ap
     Applied::Changes {
         departures: views.departures(&changes),
         moved: moves(&config.leaving, views).len() as u64,
+        not_moved: vec![],
         position: views.position(),
         effect: Some(Box::new(views.effect_of(&changes, now))),
         changes,
@@ -170,6 +209,10 @@ fn moves(leaving: &[Leaving], views: &Views) -> Vec<(TicketId, Vec<TicketCommand
         for ticket in views.tickets_of(*kind, key.as_str()) {
             moves.entry(ticket).or_default().push(command.clone());
         }
+    }
+    for commands in moves.values_mut() {
+        // A status may finish the ticket, after which nothing else could be moved.
+        commands.sort_by_key(|command| matches!(command, TicketCommand::SetStatus(_)));
     }
     moves.into_iter().collect()
 }

@@ -24,7 +24,7 @@ use std::{
 pub use access::{Action, Principal, Resource, can, new_secret, secret_sha256};
 pub use aside::SetAside;
 pub use commands::Done;
-pub use desk::{Applied, compare_desk};
+pub use desk::{Applied, NotMoved, compare_desk};
 use docket_core::{
     event::{Actor, Cause, CauseKind},
     ids::{Position, StreamId, TicketId, TokenId},

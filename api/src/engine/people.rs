@@ -45,8 +45,8 @@ impl Engine {
     pub fn authenticate(&self, secret: &str) -> Option<Principal> {
         let views = self.views();
         let token = views.people().valid_token(&secret_sha256(secret), self.now())?;
-        let role = token.role.clone();
-        is_here(&role, &views).then(|| Principal { role, label: token.label.clone(), token: Some(token.id) })
+        let (role, label) = (token.role.clone(), token.label.clone());
+        is_here(&role, token.issued, &views).then_some(Principal { role, label, token: Some(token.id) })
     }
 
     /// True when the principal's token holds still.
@@ -54,9 +54,13 @@ impl Engine {
         let views = self.views();
         let holds = |id: &TokenId| {
             let token = views.people().token(id);
-            token.is_some_and(|token| !token.revoked && token.expires_at.is_none_or(|end| self.now() < end))
+            token.is_some_and(|token| {
+                !token.revoked
+                    && token.expires_at.is_none_or(|end| self.now() < end)
+                    && is_here(&token.role, token.issued, &views)
+            })
         };
-        principal.token.as_ref().is_none_or(holds) && is_here(&principal.role, &views)
+        principal.token.as_ref().is_none_or(holds)
     }
 
     /// Registers a customer.
@@ -166,10 +170,13 @@ impl Engine {
     }
 }
 
-/// An agent who has left does not come in any more, whatever tokens there are.
-fn is_here(role: &Role, views: &Views) -> bool {
+/// An agent who has left does not come in any more, whatever tokens there are; one who comes back needs a new one.
+fn is_here(role: &Role, issued: Position, views: &Views) -> bool {
     match role {
-        Role::Agent(agent) => views.desk().desk().agents.get(agent).is_some_and(|agent| !agent.retired),
+        Role::Agent(agent) => {
+            let agent = views.desk().desk().agents.get(agent);
+            agent.is_some_and(|agent| !agent.retired && agent.left.is_none_or(|left| left < issued))
+        }
         Role::Administrator | Role::Customer(_) | Role::Auditor => true,
     }
 }

@@ -3,7 +3,11 @@
 
 use std::{fmt::Write, future::Future, sync::Arc};
 
-use async_graphql::{Context, Error, Value, registry::MetaType};
+use async_graphql::{
+    Context, Error, Name, Value,
+    indexmap::IndexMap,
+    registry::{MetaInputValue, MetaType},
+};
 use docket_core::{
     ids::{MessageId, TicketId},
     personal::Body,
@@ -67,10 +71,15 @@ impl<'a> Asked<'a> {
             None => Ok(None),
             Some(text) => {
                 let mut canonical = String::new();
+                let defaults = defaults(context);
                 for (name, value) in sorted(arguments.iter().map(|(name, value)| (name.as_str(), value))) {
                     // Writing into memory does not fail.
                     let _ = write!(canonical, "{name}=");
-                    write_canonical(&mut canonical, value);
+                    if let Value::Object(members) = value {
+                        write_members(&mut canonical, members, &defaults);
+                    } else {
+                        write_canonical(&mut canonical, value);
+                    }
                 }
                 IdempotencyKey::try_new(text, field.name(), &canonical).map(Some)
             }
@@ -165,16 +174,7 @@ impl<'a> Asked<'a> {
 
     /// Names of the members that `input` has in the schema.
     fn members(&self) -> Vec<String> {
-        let registry = &self.context.schema_env.registry;
-        let mutation = registry.mutation_type.as_ref().and_then(|name| registry.types.get(name));
-        let field = mutation.and_then(|mutation| mutation.field_by_name(self.context.field().name()));
-        let input = field.and_then(|field| field.args.get("input"));
-        let input = input.and_then(|input| registry.types.get(input.ty.trim_end_matches('!')));
-        if let Some(MetaType::InputObject { input_fields, .. }) = input {
-            input_fields.keys().cloned().collect()
-        } else {
-            vec![]
-        }
+        input_fields(self.context).map_or_else(Vec::new, |fields| fields.keys().cloned().collect())
     }
 
     /// Names of the members that were given.
@@ -198,17 +198,7 @@ fn sorted<'v>(members: impl Iterator<Item = (&'v str, &'v Value)>) -> Vec<(&'v s
 /// The same input always gives the same text: members sorted by name, the key itself left out.
 fn write_canonical(out: &mut String, value: &Value) {
     match value {
-        Value::Object(members) => {
-            out.push('{');
-            for (name, value) in sorted(members.iter().map(|(name, value)| (name.as_str(), value))) {
-                if name != "clientMutationId" {
-                    let _ = write!(out, "{name}:");
-                    write_canonical(out, value);
-                    out.push(',');
-                }
-            }
-            out.push('}');
-        }
+        Value::Object(members) => write_members(out, members, &[]),
         Value::List(items) => {
             out.push('[');
             for item in items {
@@ -223,6 +213,38 @@ fn write_canonical(out: &mut String, value: &Value) {
         Value::String(text) => write_text(out, text),
         Value::Number(number) => write_text(out, &number.to_string()),
         Value::Null | Value::Boolean(_) | Value::Binary(_) => _ = write!(out, "{value}"),
+    }
+}
+
+/// A member that says what its default says is left out: to write it out is to ask for the same.
+fn write_members(out: &mut String, members: &IndexMap<Name, Value>, defaults: &[(String, String)]) {
+    out.push('{');
+    for (name, value) in sorted(members.iter().map(|(name, value)| (name.as_str(), value))) {
+        let mut text = String::new();
+        write_canonical(&mut text, value);
+        let is_default = |(member, default): &(String, String)| member == name && text.trim_matches('"') == default;
+        if name != "clientMutationId" && !defaults.iter().any(is_default) {
+            let _ = write!(out, "{name}:{text},");
+        }
+    }
+    out.push('}');
+}
+
+/// The members of `input` that have a default in the schema, with it.
+fn defaults(context: &Context<'_>) -> Vec<(String, String)> {
+    let default = |(name, field): (&String, &MetaInputValue)| Some((name.clone(), field.default_value.clone()?));
+    input_fields(context).map_or_else(Vec::new, |fields| fields.iter().filter_map(default).collect())
+}
+
+/// The members that a mutation's `input` has in the schema.
+fn input_fields<'c>(context: &'c Context<'_>) -> Option<&'c IndexMap<String, MetaInputValue>> {
+    let registry = &context.schema_env.registry;
+    let mutation = registry.types.get(registry.mutation_type.as_ref()?)?;
+    let input = mutation.field_by_name(context.field().name())?.args.get("input")?;
+    if let MetaType::InputObject { input_fields, .. } = registry.types.get(input.ty.trim_end_matches('!'))? {
+        Some(input_fields)
+    } else {
+        None
     }
 }
 

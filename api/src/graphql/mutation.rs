@@ -404,6 +404,8 @@ pub struct DeskApplyPayload {
     pub departures: Vec<Departure>,
     /// Unfinished tickets that were moved, or with `dryRun` would be, as the file's `leaving` says.
     pub moved: i32,
+    /// Those that could not be moved and are as they were.
+    pub not_moved: Vec<NotMoved>,
     /// What `slaReapply` would do to open tickets after it; null when the file was refused or the request is a repeated one.
     pub sla_effect: Option<SlaEffect>,
     /// Position of what was stored.
@@ -420,6 +422,7 @@ impl DeskApplyPayload {
             changes: vec![],
             departures: vec![],
             moved: 0,
+            not_moved: vec![],
             sla_effect: None,
             position: None,
             user_errors,
@@ -454,6 +457,21 @@ impl From<docket_projections::Departure> for Departure {
             followed: count(departure.followed),
             key: departure.key,
         }
+    }
+}
+
+/// A ticket that stayed where it is.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct NotMoved {
+    /// Its number.
+    pub number: i32,
+    /// Why.
+    pub why: String,
+}
+
+impl From<crate::engine::NotMoved> for NotMoved {
+    fn from(ticket: crate::engine::NotMoved) -> Self {
+        Self { number: i32::try_from(ticket.number).unwrap_or(i32::MAX), why: ticket.why }
     }
 }
 
@@ -877,6 +895,19 @@ impl Mutation {
         let asked = Asked::of(context)?;
         let done = async {
             let missing = |what| EngineError::from(Rejection::Blank { field: what });
+            // What is given and not used would be taken for granted.
+            let unused = match input.role {
+                RoleName::Agent => input.customer.as_ref().map(|_| ("customer", "CUSTOMER")),
+                RoleName::Customer => input.agent.as_ref().map(|_| ("agent", "AGENT")),
+                RoleName::Administrator | RoleName::Auditor => {
+                    let agent = input.agent.as_ref().map(|_| ("agent", "AGENT"));
+                    agent.or(input.customer.as_ref().map(|_| ("customer", "CUSTOMER")))
+                }
+            };
+            if let Some((field, role)) = unused {
+                let reason = format!("it goes with the role {role} alone: leave it out");
+                return Err(Rejection::Invalid { field, reason }.into());
+            }
             let role = match input.role {
                 RoleName::Administrator => Role::Administrator,
                 RoleName::Auditor => Role::Auditor,
@@ -957,11 +988,12 @@ impl Mutation {
                 let problems = problems.iter().map(|problem| invalid(problem.to_string())).collect();
                 DeskApplyPayload::refused(problems, asked.client_mutation_id)
             }
-            (user_errors, Some(Applied::Changes { changes, departures, moved, position, effect })) => {
+            (user_errors, Some(Applied::Changes { changes, departures, moved, not_moved, position, effect })) => {
                 DeskApplyPayload {
                     changes: changes.iter().map(|change| told(change, &departures)).collect(),
                     departures: departures.into_iter().map(Departure::from).collect(),
                     moved: i32::try_from(moved).unwrap_or(i32::MAX),
+                    not_moved: not_moved.into_iter().map(NotMoved::from).collect(),
                     sla_effect: effect.as_deref().map(Into::into),
                     position: Some(position.into()),
                     user_errors,

@@ -451,6 +451,11 @@ impl Query {
     ) -> Result<Option<Report>, Error> {
         let session = Session::of(context)?;
         session.need(Action::Read, Resource::Figures)?;
+        if let (Some(from), Some(to)) = (&from, &to)
+            && from.0 >= to.0
+        {
+            return Err(bad_input("the period ends before it starts: to must be later than from"));
+        }
         let instants: Vec<_> = match backlog_at {
             None => vec![session.engine.now()],
             Some(instants) if instants.len() > MAX_PAGE => {

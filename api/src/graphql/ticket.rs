@@ -471,7 +471,9 @@ impl TicketFilter {
             let Some(ids) = ids else { return Ok(None) };
             let parsed: Result<Vec<T>, Error> = ids
                 .iter()
-                .map(|id| local_id(kind, id).ok_or_else(|| bad_input(format!("{:?} is not the id of a {kind}", id.0))))
+                .map(|id| {
+                    local_id(kind, id).ok_or_else(|| bad_input(format!("{:?} is no id of the kind {kind}", id.0)))
+                })
                 .collect();
             parsed.map(Some)
         }

@@ -351,7 +351,8 @@ impl DeskConfig {
             }
         }
         check_circles(&mut check, &self.policies, &self.queues);
-        if self.emptied.contains("name") || self.name.len() > 200 {
+        if self.emptied.contains("name") || self.name.len() > 200 || self.name.trim().is_empty() != self.name.is_empty()
+        {
             check.say("desk", "the name must have 1 to 200 bytes; leave it out to keep the present one".into());
         }
         self.check_leaving(&mut check, &known, present);

@@ -46,6 +46,8 @@ pub struct Defined<T> {
     pub since: Position,
     /// Retired parts stay readable in history and cannot be chosen any more.
     pub retired: bool,
+    /// Position of the commit that last retired it, also when it was defined again since.
+    pub left: Option<Position>,
 }
 
 /// The present desk and every version of its policies and calendars.
@@ -85,14 +87,20 @@ macro_rules! define {
     ($map:expr, $definition:expr, $position:expr) => {
         $map.insert(
             $definition.key.clone(),
-            Defined { definition: $definition.clone(), since: $position, retired: false },
+            Defined {
+                definition: $definition.clone(),
+                since: $position,
+                retired: false,
+                left: $map.get(&$definition.key).and_then(|before| before.left),
+            },
         )
     };
 }
 
-fn retire<K: Ord, T>(map: &mut BTreeMap<K, Defined<T>>, key: &K) {
+fn retire<K: Ord, T>(map: &mut BTreeMap<K, Defined<T>>, key: &K, position: Position) {
     if let Some(part) = map.get_mut(key) {
         part.retired = true;
+        part.left = Some(position);
     }
 }
 
@@ -102,30 +110,30 @@ impl Desk {
         match event {
             DeskEvent::DeskNamed(e) => self.name.clone_from(&e.name),
             DeskEvent::QueueDefined(e) => _ = define!(self.queues, e.queue, position),
-            DeskEvent::QueueRetired(e) => retire(&mut self.queues, &e.key),
+            DeskEvent::QueueRetired(e) => retire(&mut self.queues, &e.key, position),
             DeskEvent::TeamDefined(e) => _ = define!(self.teams, e.team, position),
-            DeskEvent::TeamRetired(e) => retire(&mut self.teams, &e.key),
+            DeskEvent::TeamRetired(e) => retire(&mut self.teams, &e.key, position),
             DeskEvent::AgentDefined(e) => _ = define!(self.agents, e.agent, position),
-            DeskEvent::AgentRetired(e) => retire(&mut self.agents, &e.key),
+            DeskEvent::AgentRetired(e) => retire(&mut self.agents, &e.key, position),
             DeskEvent::StatusDefined(e) => _ = define!(self.statuses, e.status, position),
-            DeskEvent::StatusRetired(e) => retire(&mut self.statuses, &e.key),
+            DeskEvent::StatusRetired(e) => retire(&mut self.statuses, &e.key, position),
             DeskEvent::CategoryDefined(e) => _ = define!(self.categories, e.category, position),
-            DeskEvent::CategoryRetired(e) => retire(&mut self.categories, &e.key),
+            DeskEvent::CategoryRetired(e) => retire(&mut self.categories, &e.key, position),
             DeskEvent::FieldDefined(e) => _ = define!(self.fields, e.field, position),
-            DeskEvent::FieldRetired(e) => retire(&mut self.fields, &e.key),
+            DeskEvent::FieldRetired(e) => retire(&mut self.fields, &e.key, position),
             DeskEvent::CalendarDefined(e) => {
                 define!(self.calendars, e.calendar, position);
                 let (valid_from, calendar) = (e.calendar.valid_from, Calendar::try_new(&e.calendar).ok().map(Arc::new));
                 let versions = self.calendar_versions.entry(e.calendar.key.clone()).or_default();
                 versions.insert(position, CalendarVersion { valid_from, calendar });
             }
-            DeskEvent::CalendarRetired(e) => retire(&mut self.calendars, &e.key),
+            DeskEvent::CalendarRetired(e) => retire(&mut self.calendars, &e.key, position),
             DeskEvent::PolicyDefined(e) => {
                 define!(self.policies, e.policy, position);
                 let versions = self.policy_versions.entry(e.policy.key.clone()).or_default();
                 versions.insert(position, Arc::new(e.policy.clone()));
             }
-            DeskEvent::PolicyRetired(e) => retire(&mut self.policies, &e.key),
+            DeskEvent::PolicyRetired(e) => retire(&mut self.policies, &e.key, position),
         }
     }
 

@@ -446,7 +446,10 @@ impl Clocks {
     fn reopen(&mut self, status: &StatusRef, at: Timestamp, desk: &Desk) {
         push_one(&mut self.statuses, (at, status.clone()));
         self.reopened_at = Some(at);
-        self.team_since = self.team_since.map(|_| at);
+        // Done on the finished ticket, too: an answer, a pick-up, another team.
+        let (spoken, noted, picked_up) = (self.spoken.answered, self.noted.answered, self.picked_up);
+        let team_since = self.team_since;
+        self.team_since = team_since.map(|_| at);
         for conversation in [&mut self.spoken, &mut self.noted] {
             conversation.update_since = conversation.answered.then_some(at);
         }
@@ -465,8 +468,12 @@ impl Clocks {
                 let Some(clock) = newest.filter(|clock| !clock.is_active()) else { continue };
                 let fulfilled = matches!(clock.state, ClockState::Fulfilled(_));
                 let over = match metric {
-                    SlaMetric::FirstResponse | SlaMetric::PickUp => fulfilled,
-                    SlaMetric::TeamHandling => self.team_since.is_none(),
+                    SlaMetric::FirstResponse => fulfilled || if policy.notes_count { noted } else { spoken },
+                    SlaMetric::PickUp => fulfilled || picked_up,
+                    // What one team has used is not another one's: that one's clock is a new one.
+                    SlaMetric::TeamHandling => {
+                        team_since.is_none_or(|since| clock.ended_at().is_some_and(|ended| since > ended))
+                    }
                     SlaMetric::Resolution | SlaMetric::NextResponse | SlaMetric::PeriodicUpdate => false,
                 };
                 let Some(target) = policy.targets(metric).of(self.priority).filter(|_| !over) else { continue };

@@ -69,8 +69,8 @@ pub fn decide(
         TicketCommand::Receive { message, from } => {
             check_body("body", &message.body)?;
             let mut events = vec![received(message, *from)];
-            events.extend(status_after_customer(ticket, context)?);
-            Ok(events)
+            events.extend(status_after_customer(ticket, None, context)?);
+            Ok(with_those_who_are_here(ticket, events, context))
         }
         TicketCommand::Send { message, agent } => {
             check_body("body", &message.body)?;
@@ -113,8 +113,8 @@ pub fn decide(
                 }
                 .into(),
             ];
-            events.extend(status_after_customer(ticket, context)?);
-            Ok(events)
+            events.extend(status_after_customer(ticket, call.agent.as_ref(), context)?);
+            Ok(with_those_who_are_here(ticket, events, context))
         }
         TicketCommand::AssignAgent(None) => {
             Ok(ticket.agent.iter().map(|from| AgentUnassigned { from: from.clone() }.into()).collect())
@@ -139,7 +139,10 @@ pub fn decide(
             let event = QueueChanged { to: to.clone(), from: ticket.queue.clone(), pick_up }.into();
             Ok(with_policies(ticket, vec![event], SlaReason::QueueChanged, context))
         }
-        TicketCommand::SetStatus(wish) => set_status(ticket, wish, context),
+        TicketCommand::SetStatus(wish) => {
+            let events = set_status(ticket, wish, context)?;
+            Ok(with_those_who_are_here(ticket, events, context))
+        }
         TicketCommand::SetPriority(to) => {
             if ticket.priority == *to {
                 return Ok(vec![]);
@@ -291,8 +294,13 @@ fn received(message: &Message, from: Option<crate::ids::CustomerId>) -> TicketEv
 }
 
 /// Somebody outside spoke: a finished ticket is open again, a waiting one waits no longer. Nothing a customer says is lost
-/// because of a status. It is no act of the assignee's: who has not picked the ticket up is still held to it.
-fn status_after_customer(ticket: &Ticket, context: &Context<'_>) -> Result<Option<TicketEvent>, Rejection> {
+/// because of a status. It is no act of the assignee's, but for an assignee who spoke on the telephone: who has not picked
+/// the ticket up is still held to it.
+fn status_after_customer(
+    ticket: &Ticket,
+    spoke: Option<&AgentKey>,
+    context: &Context<'_>,
+) -> Result<Option<TicketEvent>, Rejection> {
     Ok(match ticket.status.category {
         StatusCategory::New | StatusCategory::Open => None,
         StatusCategory::Waiting
@@ -301,10 +309,31 @@ fn status_after_customer(ticket: &Ticket, context: &Context<'_>) -> Result<Optio
         | StatusCategory::Resolved
         | StatusCategory::Closed => {
             let open = default_status(StatusCategory::Open, context.desk)?;
-            let pick_up = pick_up_in(ticket, &ticket.queue, open.category, context);
+            let picked_up = spoke.is_some() && spoke == ticket.agent.as_ref();
+            let pick_up = if picked_up { None } else { pick_up_in(ticket, &ticket.queue, open.category, context) };
             Some(status_event(ticket.status.clone(), open, pick_up))
         }
     })
+}
+
+/// The events, and when they reopen the ticket, what has left meanwhile: a ticket that is worked on again is neither with
+/// somebody who is gone nor in a queue that takes no more.
+fn with_those_who_are_here(ticket: &Ticket, mut events: Vec<TicketEvent>, context: &Context<'_>) -> Vec<TicketEvent> {
+    if !events.iter().any(|event| matches!(event, TicketEvent::Reopened(_))) {
+        return events;
+    }
+    let desk = context.desk;
+    let gone = |agent: &&AgentKey| desk.agents.get(*agent).is_none_or(|agent| agent.retired);
+    if let Some(from) = ticket.agent.as_ref().filter(gone) {
+        events.push(AgentUnassigned { from: from.clone() }.into());
+    }
+    let retired = desk.queues.get(&ticket.queue).is_none_or(|queue| queue.retired);
+    if retired && let Ok(to) = default_queue(desk) {
+        let pick_up = pick_up_in(ticket, &to, StatusCategory::Open, context);
+        events.push(QueueChanged { to, from: ticket.queue.clone(), pick_up }.into());
+        return with_policies(ticket, events, SlaReason::QueueChanged, context);
+    }
+    events
 }
 
 fn set_status(ticket: &Ticket, wish: &StatusWish, context: &Context<'_>) -> Result<Vec<TicketEvent>, Rejection> {
@@ -330,13 +359,13 @@ fn set_status(ticket: &Ticket, wish: &StatusWish, context: &Context<'_>) -> Resu
 }
 
 /// The event of a change of status: it depends on what the two statuses mean. `pick_up` is what the assignee is held to
-/// after it; a finished ticket holds nobody to anything.
+/// after it; on a finished ticket nothing runs, and whoever has not picked it up is held to it again once it is reopened.
 pub fn status_event(from: StatusRef, to: StatusRef, pick_up: Option<PickUp>) -> TicketEvent {
     match (from.category, to.category) {
         // Another name for the same: nothing was resolved or closed again.
         (a, b) if a == b => StatusChanged { to, from, pick_up }.into(),
-        (_, StatusCategory::Resolved) => Resolved { to, from }.into(),
-        (_, StatusCategory::Closed) => Closed { to, from }.into(),
+        (_, StatusCategory::Resolved) => Resolved { to, from, pick_up }.into(),
+        (_, StatusCategory::Closed) => Closed { to, from, pick_up }.into(),
         (StatusCategory::Resolved | StatusCategory::Closed, _) => Reopened { to, from, pick_up }.into(),
         _ => StatusChanged { to, from, pick_up }.into(),
     }
@@ -575,7 +604,13 @@ fn escalate(ticket: &Ticket, step: EscalationStep, context: &Context<'_>) -> Vec
             }
         }
     }
+    let here = |agent: &&AgentKey| context.desk.agents.get(*agent).is_some_and(|agent| !agent.retired);
+    let (notify, gone): (Vec<&AgentKey>, Vec<&AgentKey>) = wish.notify.iter().partition(here);
+    for agent in gone {
+        reason.push_str(&format!("; not told: agent {agent:?} has left", agent = agent.as_str()));
+    }
     let level = step.level.max(ticket.escalation_level);
-    let escalated = Escalated { level, reason, step: Some(step), notify: wish.notify.clone() };
+    let notify = notify.into_iter().cloned().collect();
+    let escalated = Escalated { level, reason, step: Some(step), notify };
     std::iter::once(escalated.into()).chain(events).collect()
 }

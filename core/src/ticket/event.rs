@@ -534,6 +534,9 @@ event_family! {
             to: StatusRef,
             /// The status before.
             from: StatusRef,
+            /// What the assignee is still held to should it be reopened; none when it was the assignee's act.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pick_up: Option<PickUp>,
         }
         /// It was closed.
         Closed = 1 {
@@ -541,6 +544,9 @@ event_family! {
             to: StatusRef,
             /// The status before.
             from: StatusRef,
+            /// What the assignee is still held to should it be reopened; none when it was the assignee's act.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pick_up: Option<PickUp>,
         }
         /// It was resolved or closed, and is not any more.
         Reopened = 1 {

@@ -114,13 +114,14 @@ impl TicketCommand {
             Self::SetStatus(StatusWish::Key(key)) => vec![Reference::Status(key)],
             Self::SetCategory(category) => some([category.as_ref().map(Reference::Category)]),
             Self::SetRequester(customer) => some([customer.map(|id| Reference::Customer(id, "requester"))]),
-            Self::SetField { field, .. } => vec![Reference::Field(field)],
+            Self::SetField { field, value: Some(_) } => vec![Reference::Field(field)],
             Self::Follow(agent) => vec![Reference::Agent(agent)],
             Self::SetStatus(StatusWish::Category(_))
             | Self::SetPriority(_)
             | Self::SetSubject(_)
             | Self::AddTag(_)
             | Self::RemoveTag(_)
+            | Self::SetField { value: None, .. }
             | Self::Unfollow(_)
             | Self::Escalate(_)
             | Self::ReapplyPolicies

@@ -130,8 +130,8 @@ impl Ticket {
                 self.pick_up = e.pick_up;
             }
             TicketEvent::StatusChanged(e) => self.enter(&e.to, e.pick_up),
-            TicketEvent::Resolved(e) => self.enter(&e.to, None),
-            TicketEvent::Closed(e) => self.enter(&e.to, None),
+            TicketEvent::Resolved(e) => self.enter(&e.to, e.pick_up),
+            TicketEvent::Closed(e) => self.enter(&e.to, e.pick_up),
             TicketEvent::Reopened(e) => self.enter(&e.to, e.pick_up),
             TicketEvent::PriorityChanged(e) => self.priority = e.to,
             TicketEvent::CategoryChanged(e) => self.category.clone_from(&e.to),

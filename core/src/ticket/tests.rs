@@ -574,7 +574,7 @@ fn only_the_assignee_picks_a_ticket_up() {
     assigned().when(5, status(StatusCategory::Open)).then_it_is(by_bob(21));
     assigned().when_by(&bob(), 5, note("bob")).then_it_is(|ticket| ticket.pick_up.is_none() && ticket.picked_up);
     assigned().when_by(&bob(), 5, status(StatusCategory::Open)).then_it_is(|ticket| ticket.pick_up.is_none());
-    assigned().when(5, status(StatusCategory::Resolved)).then_it_is(|ticket| ticket.pick_up.is_none());
+    assigned().when(5, status(StatusCategory::Resolved)).then_it_is(|ticket| ticket.pick_up == Some(PickUp::Later));
     // What bob picked up stays so, whoever acts after it.
     let picked_up = assigned().when_by(&bob(), 5, note("bob"));
     picked_up.when(6, reply()).when(7, status(StatusCategory::Waiting)).then_it_is(|ticket| ticket.pick_up.is_none());
@@ -614,4 +614,57 @@ fn events_without_what_was_added_since_are_read_as_before() {
     let event: AgentAssigned = serde_json::from_str(old).unwrap();
     assert_eq!((event.pick_up(), event.taken), (Some(PickUp::By(at(0))), false));
     assert_eq!(serde_json::to_string(&event).unwrap(), old);
+}
+
+#[test]
+fn somebody_elses_end_of_a_ticket_is_no_pick_up_and_the_assignees_call_is_one() {
+    let assigned = || given_a_ticket().when_by(&Actor::System, 1, assign("bob"));
+    for end in [StatusCategory::Resolved, StatusCategory::Closed] {
+        let ended = assigned().when(5, status(end)).then_it_is(|ticket| ticket.pick_up == Some(PickUp::Later));
+        ended.when(50, customer_writes()).then_it_is(by_bob(70));
+        let by_himself = assigned().when_by(&bob(), 5, status(end)).when(50, customer_writes());
+        by_himself.then_it_is(|ticket| ticket.pick_up.is_none());
+    }
+    let call = |agent: Option<AgentKey>| {
+        TicketCommand::LogCall(LogCall {
+            id: MessageId::derived(at(0), &["c"]),
+            from: None,
+            outcome: if agent.is_some() { CallOutcome::Answered } else { CallOutcome::Missed },
+            duration_s: 60,
+            agent,
+            summary: None,
+        })
+    };
+    for category in [StatusCategory::Waiting, StatusCategory::Resolved] {
+        let waiting = || assigned().when(5, status(category));
+        waiting().when_by(&bob(), 10, call(Some(agent("bob")))).then_it_is(|ticket| ticket.picked_up);
+        waiting().when(10, call(Some(agent("ann")))).then_it_is(by_bob(30));
+        waiting().when(10, call(None)).then_it_is(by_bob(30));
+    }
+}
+
+#[test]
+fn what_was_done_on_a_finished_ticket_is_not_owed_once_it_is_reopened() {
+    let resolved = || given_a_ticket().when(10, status(StatusCategory::Resolved));
+    let reopened = |story: Story| story.when(100, status(StatusCategory::Open));
+    assert!(reopened(resolved()).clock(SlaMetric::FirstResponse).is_active(), "what never came is still owed");
+    let answered = reopened(resolved().when(20, reply()));
+    assert!(!answered.clock(SlaMetric::FirstResponse).is_active());
+}
+
+#[test]
+fn a_ticket_that_is_reopened_is_with_nobody_who_has_left_and_in_no_queue_that_is_retired() {
+    let mut story = given_a_ticket()
+        .when_by(&bob(), 1, assign("bob"))
+        .when(2, TicketCommand::Transfer("vip".parse().unwrap()))
+        .when(3, status(StatusCategory::Resolved));
+    story.desk.evolve(&crate::desk::AgentRetired { key: agent("bob") }.into(), crate::ids::Position::new(100));
+    let vip: QueueKey = "vip".parse().unwrap();
+    story.desk.evolve(&crate::desk::QueueRetired { key: vip }.into(), crate::ids::Position::new(100));
+    let story = story.when(10, customer_writes());
+    let story = story.then_it_is(|ticket| ticket.agent.is_none() && ticket.queue.as_str() == "inbox");
+    let Ok(events) = &story.answer else { panic!("{:?}", story.answer) };
+    assert!(
+        events.iter().any(|event| matches!(event, TicketEvent::SlaApplied(e) if e.reason == SlaReason::QueueChanged))
+    );
 }
