@@ -316,7 +316,7 @@ pub enum StreamId {
     Unknown(UnknownStream),
 }
 
-/// The name of a kind of something that this program does not know: at most sixteen lower-case letters or `_`, as every
+/// The name of a kind of something that this program does not know: at most fourteen lower-case letters or `_`, as every
 /// version names its kinds, so that what a newer program wrote is told from damage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KindName {
@@ -325,8 +325,8 @@ pub struct KindName {
 }
 
 impl KindName {
-    /// Longest name in bytes.
-    pub const MAX: usize = 16;
+    /// Longest name in bytes. With it a stream's id is no larger than that of a ticket's stream (and there are millions).
+    pub const MAX: usize = 14;
 
     /// The name of a kind; `None` when the text is none.
     pub fn parse(text: &str) -> Option<Self> {
@@ -354,17 +354,19 @@ impl fmt::Debug for KindName {
 /// written, so that a newer log is told from a damaged one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnknownStream {
+    id: Ulid,
     kind: KindName,
-    id: Option<Ulid>,
+    /// One of several of its kind; `id` means nothing otherwise.
+    is_one_of_many: bool,
 }
 
 impl UnknownStream {
     fn parse(text: &str) -> Option<Self> {
-        let (kind, id) = match text.split_once(':') {
-            None => (text, None),
-            Some((kind, id)) => (kind, Some(Ulid::from_string(id).ok()?)),
+        let (kind, id, is_one_of_many) = match text.split_once(':') {
+            None => (text, Ulid::default(), false),
+            Some((kind, id)) => (kind, Ulid::from_string(id).ok()?, true),
         };
-        Some(Self { kind: KindName::parse(kind)?, id })
+        Some(Self { id, kind: KindName::parse(kind)?, is_one_of_many })
     }
 
     /// The kind.
@@ -374,14 +376,14 @@ impl UnknownStream {
 
     /// Which one of its kind, when there are several.
     pub const fn id(&self) -> Option<Ulid> {
-        self.id
+        if self.is_one_of_many { Some(self.id) } else { None }
     }
 }
 
 impl fmt::Display for UnknownStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())?;
-        self.id.map_or(Ok(()), |id| write!(f, ":{id}"))
+        self.id().map_or(Ok(()), |id| write!(f, ":{id}"))
     }
 }
 
@@ -455,6 +457,11 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_stream_stays_small_for_there_are_millions() {
+        assert_eq!(size_of::<StreamId>(), 32);
+    }
+
+    #[test]
     fn a_stream_of_a_newer_kind_keeps_its_name_and_nonsense_is_none() {
         for text in ["organisation:01ARZ3NDEKTSV4RRFFQ69G5FAV", "macros", "knowledge_base:01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
             let stream: StreamId = text.parse().unwrap();
@@ -464,9 +471,9 @@ mod tests {
         for text in ["", ":", "Organisation", "organisation:x", "a kind", "a_kind_that_is_too_long", "desk:01"] {
             assert!(text.parse::<StreamId>().is_err(), "{text}");
         }
-        let longest: StreamId = "abcdefghijklmnop:01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+        let longest: StreamId = "abcdefghijklmn:01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
         let StreamId::Unknown(stream) = longest else { panic!("{longest}") };
-        assert_eq!((stream.kind(), stream.id().is_some()), ("abcdefghijklmnop", true));
+        assert_eq!((stream.kind(), stream.id().is_some()), ("abcdefghijklmn", true));
     }
 
     #[test]

@@ -210,11 +210,8 @@ impl Desk {
     }
 
     /// True when customers may see the event on their own tickets, and see something by it: two statuses may be one to them.
-    pub fn shows_customers(&self, event: &TicketEvent) -> bool {
-        let face = |status: &'_ StatusRef| {
-            let (key, name) = self.status_for_customers(&status.key, status.category);
-            (key.to_owned(), name.to_owned(), status.category)
-        };
+    pub fn shows_customers<'a>(&'a self, event: &'a TicketEvent) -> bool {
+        let face = |status: &'a StatusRef| (self.status_for_customers(&status.key, status.category), status.category);
         if let TicketEvent::StatusChanged(e) = event { face(&e.to) != face(&e.from) } else { event.is_public() }
     }
 
