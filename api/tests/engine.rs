@@ -9,24 +9,23 @@ use docket_api::{
 };
 use docket_core::{
     desk::DeskConfig,
-    event::{Actor, Cause, CauseKind, DatedEvent, Event},
-    ids::{CommitId, CorrelationId, Position, StreamId, TicketId},
+    event::{Actor, CauseKind, DatedEvent, Event},
+    ids::{CommitId, Position, StreamId, TicketId},
     ticket::{Channel, Opening, StatusCategory, StatusWish, TagAdded, Ticket, TicketCommand, TicketEvent},
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Views};
-use docket_store::{
-    Append, AppendError, BoxFuture, Commits, ContentStore, EventLog, Expected, Head, MemoryLog, ReadError,
-};
+use docket_store::{Append, AppendError, BoxFuture, Commits, ContentStore, EventLog, Head, MemoryLog, ReadError};
 use tokio::sync::watch;
-use ulid::Ulid;
 
 const NOW: &str = "2026-03-02T09:00:00Z";
 
-/// A log of which one stream cannot be read.
+/// A log of which one stream cannot be read, and another one holds what only a newer program knows.
+#[derive(Default)]
 struct Damaged {
     log: MemoryLog,
     stream: std::sync::Mutex<Option<StreamId>>,
+    newer: std::sync::Mutex<Option<StreamId>>,
 }
 
 impl EventLog for Damaged {
@@ -53,7 +52,15 @@ impl EventLog for Damaged {
         if *self.stream.lock().unwrap() == Some(stream) {
             return Err(ReadError::Database { volume: 1, reason: "it is damaged".into() });
         }
-        self.log.read_stream(stream, after)
+        let mut commits = self.log.read_stream(stream, after)?;
+        if *self.newer.lock().unwrap() == Some(stream) {
+            for commit in &mut commits {
+                let unknown = Event::Unknown { type_name: "Merged".into(), version: 1 };
+                let at = commit.recorded_at;
+                Arc::make_mut(commit).events.push(DatedEvent::new(at, unknown));
+            }
+        }
+        Ok(commits)
     }
     fn find(&self, id: CommitId) -> Result<Option<Position>, ReadError> {
         self.log.find(id)
@@ -81,7 +88,7 @@ fn policies(target: &str) -> DeskConfig {
 
 impl Stage {
     async fn new() -> Self {
-        let log = Arc::new(Damaged { log: MemoryLog::new(), stream: std::sync::Mutex::default() });
+        let log = Arc::<Damaged>::default();
         let stage = Self::over(log);
         stage.engine.apply_desk(&Principal::local(), policies("1h"), false, None).await.unwrap();
         stage
@@ -152,21 +159,21 @@ async fn one_bad_ticket_harms_one_ticket() {
 #[tokio::test]
 async fn a_ticket_that_a_newer_program_wrote_on_is_set_aside_by_name() {
     let stage = Stage::new().await;
-    let id = stage.open("x").await;
-    // What the memory log gives back is what was put in, so the unknown event is put in beside the codec's check.
-    let refused = stage.log.append(Append {
-        id: CommitId::new(Ulid::generate()),
-        stream: StreamId::Ticket(id),
-        expected: Expected::Any,
-        events: vec![DatedEvent::new(stage.engine.now(), Event::Unknown { type_name: "Merged".into(), version: 1 })],
-        recorded_at: stage.engine.now(),
-        actor: Actor::System,
-        cause: Cause::of(CauseKind::Request),
-        correlation: CorrelationId::new(Ulid::generate()),
-        token: None,
-        request: None,
-    });
-    assert!(matches!(refused.await, Err(AppendError::Unknown { what }) if what.contains("Merged")));
+    let (id, other_id) = (stage.open("x").await, stage.open("y").await);
+    *stage.log.newer.lock().unwrap() = Some(StreamId::Ticket(id));
+    // An engine that has folded neither of them yet.
+    let other = Stage::over(Arc::clone(&stage.log));
+    other.engine.views_at(stage.log.head().position, Duration::from_secs(10)).await.unwrap();
+    let refused = other.tag(id, "t").await;
+    assert!(
+        matches!(&refused, Err(EngineError::Ticket { reason, .. }) if reason.contains("Merged 1: use a newer docket")),
+        "{refused:?}"
+    );
+    other.tag(other_id, "t").await.unwrap();
+    other.clock.advance(Duration::from_secs(2 * 3600));
+    assert_eq!(other.engine.act_on_due().await.unwrap(), 1);
+    let aside = other.engine.set_aside();
+    assert!(matches!(&aside[..], [one] if one.number == 1 && one.reason.contains("Merged 1")), "{aside:?}");
 }
 
 #[tokio::test]

@@ -19,7 +19,6 @@ use ulid::Ulid;
 use super::{
     Session,
     error::{UserError, split},
-    query::ticket_by_id,
     scalars::BigInt,
     ticket::Ticket,
 };
@@ -143,7 +142,7 @@ impl<'a> Asked<'a> {
         Ok(match done {
             Some(done) => {
                 let then = Session { views: Arc::clone(&done.views), ..self.session.clone() };
-                let ticket = ticket_by_id(&then, done.ticket);
+                let ticket = Ticket::seen(&then, done.ticket);
                 Outcome { ticket, position: Some(done.position.into()), user_errors, client_mutation_id }
             }
             None => Outcome { ticket: None, position: None, user_errors, client_mutation_id },

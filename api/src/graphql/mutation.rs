@@ -17,7 +17,7 @@ use super::{
     asked::{Asked, Outcome},
     desk::{Channel, Customer, Priority},
     error::{UserError, UserErrorCode, top_level},
-    query::{RoleName, ticket_by_id},
+    query::RoleName,
     relay::{global_id, local_id},
     scalars::{BigInt, DateTime},
     sla::SlaEffect,
@@ -1021,7 +1021,7 @@ async fn set_category(
 }
 
 fn ticket_id(session: &Session, id: &ID) -> Result<TicketId, EngineError> {
-    let known = local_id::<TicketId>("ticket", id).filter(|id| ticket_by_id(session, *id).is_some());
+    let known = local_id::<TicketId>("ticket", id).filter(|id| Ticket::seen(session, *id).is_some());
     known.ok_or_else(|| Rejection::not_found("ticket", short(id)).into())
 }
 

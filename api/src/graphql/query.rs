@@ -218,7 +218,7 @@ impl Query {
         #[graphql(desc = "Id of the ticket.")] id: ID,
     ) -> Result<Option<Ticket>, Error> {
         let session = Session::of(context)?;
-        Ok(local_id::<TicketId>("ticket", &id).and_then(|id| ticket_by_id(session, id)))
+        Ok(local_id::<TicketId>("ticket", &id).and_then(|id| Ticket::seen(session, id)))
     }
 
     /// A ticket by its number; null when there is none, or none for you.
@@ -229,7 +229,7 @@ impl Query {
     ) -> Result<Option<Ticket>, Error> {
         let session = Session::of(context)?;
         let row = u32::try_from(number).ok().and_then(|number| session.views.tickets().by_number(number));
-        Ok(row.and_then(|row| ticket_by_id(session, row.id)))
+        Ok(row.and_then(|row| Ticket::seen(session, row.id)))
     }
 
     /// A ticket by its name in another system; null when there is none, or none for you.
@@ -241,7 +241,7 @@ impl Query {
     ) -> Result<Option<Ticket>, Error> {
         let session = Session::of(context)?;
         let row = session.views.tickets().by_external(&ExternalReference { source, key });
-        Ok(row.and_then(|row| ticket_by_id(session, row.id)))
+        Ok(row.and_then(|row| Ticket::seen(session, row.id)))
     }
 
     /// Tickets that you may see.
@@ -497,11 +497,6 @@ fn desk_page<K: ToString, T, N>(
 ) -> Result<Slice<N>, Error> {
     let shown = parts.iter().filter(|(key, part)| !part.retired || held(&key.to_string()));
     paging.of_list(shown.filter_map(|(key, _)| Some((key.to_string(), node(key)?))).collect())
-}
-
-/// The ticket, when the session may see it.
-pub fn ticket_by_id(session: &Session, id: TicketId) -> Option<Ticket> {
-    Ticket::seen(session, id)
 }
 
 async fn find(session: &Session, id: &ID) -> Result<Option<Node>, Error> {

@@ -13,7 +13,6 @@ use super::{
     desk::{Queue, QueueCounters},
     error::{bad_input, code, coded, internal},
     log::Commit,
-    query::ticket_by_id,
     relay::local_id,
     scalars::BigInt,
     ticket::Ticket,
@@ -67,7 +66,7 @@ impl Subscription {
         let session = Session::of(context)?.clone();
         let unknown = || bad_input("there is no ticket with this id");
         let ticket = local_id::<TicketId>("ticket", &id).ok_or_else(unknown)?;
-        ticket_by_id(&session, ticket).ok_or_else(unknown)?;
+        Ticket::seen(&session, ticket).ok_or_else(unknown)?;
         let feed = Feed::new(&session, after)?;
         Ok(futures_util::stream::unfold(feed, move |mut feed| async move {
             loop {
@@ -80,7 +79,7 @@ impl Subscription {
                 }
                 let now = feed.session.clone();
                 // The right may be gone since the last event.
-                let Some(ticket) = ticket_by_id(&now, ticket) else {
+                let Some(ticket) = Ticket::seen(&now, ticket) else {
                     return Some((Err(forbidden()), feed.finish()));
                 };
                 let entries: Vec<_> =
