@@ -83,7 +83,7 @@ pub enum BackupError {
         reason: String,
     },
     /// It holds what a newer program wrote. Nothing was changed.
-    #[error("the backup {path} cannot be read by this program")]
+    #[error("the backup {path} cannot be read by this program: {source}")]
     Newer {
         /// The backup.
         path: PathBuf,
@@ -95,7 +95,7 @@ pub enum BackupError {
     #[error("another backup to {0} is going on: wait for it")]
     Busy(PathBuf),
     /// The log cannot be read.
-    #[error("the log cannot be backed up")]
+    #[error("the log cannot be backed up: {0}")]
     Log(#[from] ReadError),
     /// The data directory cannot be used.
     #[error(transparent)]
@@ -104,7 +104,7 @@ pub enum BackupError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// A file operation failed.
-    #[error("cannot use {path}")]
+    #[error("cannot use {path}: {source}")]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -223,6 +223,12 @@ impl Backup {
     /// Up to where it is complete.
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Where a volume ends that took nothing more when it was backed up.
+    pub(crate) fn end_of(&self, number: u64) -> Option<Head> {
+        let volume = self.manifest.volumes.iter().find(|volume| volume.number == number && volume.sealed)?;
+        Some(Head { position: volume.last, hash: volume.hash })
     }
 
     pub(crate) fn texts(&self) -> ContentStore {
@@ -512,8 +518,7 @@ struct Copying<'a> {
 
 impl Copying<'_> {
     fn volumes(&mut self, data: &DataDir, progress: &mut dyn FnMut(Position)) -> Result<Manifest, BackupError> {
-        let log = data.log();
-        let sources = VolumePath::list(&log).map_err(io_at(&log))?;
+        let sources = data.volumes()?;
         let target = self.dir.join("log");
         files::create_dir(&target).map_err(io_at(&target))?;
         let mut at = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };

@@ -23,7 +23,7 @@ pub enum ContentError {
     #[error("the stored text {0} is damaged: its bytes do not have the hash of its name")]
     Corrupt(String),
     /// A file operation failed.
-    #[error("cannot use {path}")]
+    #[error("cannot use {path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
@@ -115,7 +115,10 @@ impl ContentStore {
             for path in list(&dir)? {
                 let part = |path: &Path| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
                 let name = part(&dir) + &part(&path);
-                let length = fs::metadata(&path)?.len();
+                // The temporary name of a body that was stored meanwhile.
+                let Some(length) = files::unless_vanished(fs::metadata(&path))?.map(|file| file.len()) else {
+                    continue;
+                };
                 found.push(match self.path(&name) {
                     Ok(expected) if expected == path => ContentFile::Text { name, bytes: length },
                     Ok(_) | Err(_) => ContentFile::Other(path),

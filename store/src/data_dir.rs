@@ -1,8 +1,7 @@
-//! A data directory: its marker, its lock, and where things are in it.
+//! A data directory: its marker, the right to write to it, and where things are in it.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -10,11 +9,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-use crate::files;
+use crate::{
+    files,
+    held::{self, DataLock},
+    volume::VolumePath,
+};
 
 /// Format of data directories that this program makes; it opens all up to it.
 const DATA_FORMAT: u32 = 1;
 const MARKER: &str = "docket.json";
+const LOG: &str = "log";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +51,36 @@ pub enum DataDirError {
         supported: u32,
     },
     /// Another process writes to it.
-    #[error("{path} is in use by process {holder}: stop it first, or ask it through GraphQL")]
+    #[error("{path} is in use by {holder}: nothing was touched. Stop it first, or ask it through GraphQL")]
     Locked {
         /// The directory.
         path: PathBuf,
-        /// Its process id, or `unknown`.
+        /// `process` with its id, or `another process`.
         holder: String,
     },
+    /// Another process writes to files that are also in this directory, under other names.
+    #[error(
+        "{path} is in use by another process, through another directory: the two share their files, as hard-linked copies do. \
+         Nothing was touched. Stop that process, or make a copy with files of its own: `docket backup`, then `docket restore`"
+    )]
+    Shared {
+        /// The file that it uses.
+        path: PathBuf,
+    },
+    /// The log of the directory is gone, or its newest volumes are.
+    #[error("{path} is {found}, and {beside}: something is gone. Nothing was touched. {next}")]
+    LostLog {
+        /// What is not there.
+        path: PathBuf,
+        /// `missing` or `empty`.
+        found: &'static str,
+        /// What shows that there was one.
+        beside: String,
+        /// What to do.
+        next: String,
+    },
     /// A file operation failed.
-    #[error("cannot use {path}")]
+    #[error("cannot use {path}: {source}")]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -94,22 +119,6 @@ impl Marker {
 pub struct DataDir {
     root: PathBuf,
     log_id: String,
-}
-
-/// The right to write to a data directory; given back when dropped, also by the kernel when the process dies.
-#[derive(Debug)]
-pub struct DataLock {
-    file: File,
-}
-
-impl Drop for DataLock {
-    /// Closing alone would leave the lock to a child process that was being started at that moment: it has a copy of the
-    /// file until it becomes another program.
-    fn drop(&mut self) {
-        if let Err(error) = self.file.unlock() {
-            tracing::warn!(%error, "the lock of the data directory is given back only when its file is closed");
-        }
-    }
 }
 
 impl DataDir {
@@ -153,7 +162,14 @@ impl DataDir {
     pub fn open_or_create(root: &Path, log_id: Ulid) -> Result<Self, DataDirError> {
         match Self::open(root) {
             Err(DataDirError::Missing(_)) => {
-                files::create_dir(root).map_err(|source| DataDirError::Io { path: root.to_owned(), source })?;
+                let io = |path: &Path| {
+                    let path = path.to_owned();
+                    move |source| DataDirError::Io { path, source }
+                };
+                files::create_dir(root).map_err(io(root))?;
+                // Before the marker: whoever finds the marker and no log knows that it is gone.
+                let log = root.join(LOG);
+                files::create_dir(&log).map_err(io(&log))?;
                 Self::write_marker(root, &log_id.to_string())?;
                 Self::open(root)
             }
@@ -174,29 +190,84 @@ impl DataDir {
         files::write_atomically(&root.join(MARKER), text.as_bytes()).map_err(io)
     }
 
-    /// Takes the right to write.
+    /// Takes the right to write: nobody else has it then, by whatever name they reach the directory or its files.
     ///
     /// # Errors
-    /// When another process has it.
+    /// When another process has it. Nothing was touched then.
     pub fn lock(&self) -> Result<DataLock, DataDirError> {
-        let path = self.root.join("lock");
-        let io = |source| DataDirError::Io { path: path.clone(), source };
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                let holder = holder.trim();
-                let holder = if holder.is_empty() { "unknown" } else { holder };
-                return Err(DataDirError::Locked { path: self.root.clone(), holder: holder.to_owned() });
+        DataLock::take(self)
+    }
+
+    /// True while another process, or another part of this one, has the right to write. Changes nothing.
+    pub fn in_use(&self) -> bool {
+        held::by_another(&self.root) || held::by_another(&self.lock_file())
+    }
+
+    /// The file whose lock goes with the right to write.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// The volumes of the log, by number: none where nothing was ever written.
+    ///
+    /// # Errors
+    /// When the log is gone, its newest volumes are, or the directory cannot be read.
+    pub(crate) fn volumes(&self) -> Result<Vec<VolumePath>, DataDirError> {
+        let dir = self.log();
+        let lost = |found, beside, next: String| DataDirError::LostLog { path: dir.clone(), found, beside, next };
+        let restore = "Bring it back, or make the desk anew with `docket restore`";
+        loop {
+            let volumes = match VolumePath::list(&dir) {
+                Ok(volumes) => volumes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let next = format!("{restore}; if this desk never took anything, make that directory again");
+                    return Err(lost("missing", format!("{MARKER} is there"), next));
+                }
+                Err(source) => return Err(DataDirError::Io { path: dir, source }),
+            };
+            let Some(newest) = volumes.last() else {
+                return match self.traces().map_err(|source| DataDirError::Io { path: self.root.clone(), source })? {
+                    None => Ok(volumes),
+                    Some(trace) => {
+                        let next = format!("{restore}; to begin a new log here, remove {}", trace.display());
+                        Err(lost("empty", format!("{} is not", trace.display()), next))
+                    }
+                };
+            };
+            // A volume is sealed once the next one is on disk; a server may have made it while we looked.
+            if newest.seal().exists() {
+                let again = VolumePath::list(&dir).map_err(|source| DataDirError::Io { path: dir.clone(), source })?;
+                if again.len() > volumes.len() {
+                    continue;
+                }
+                let seal = newest.seal();
+                let missing = VolumePath::new(&dir, newest.number + 1);
+                return Err(DataDirError::LostLog {
+                    path: missing.dir,
+                    found: "missing",
+                    beside: format!("{} is there", seal.display()),
+                    next: format!(
+                        "Bring it back, or run `docket repair --backup DIR`; to go on without what it held, remove {} and {}",
+                        seal.display(),
+                        self.snapshots().display()
+                    ),
+                });
             }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
+            return Ok(volumes);
         }
-        // Only for the message above; a full disk must not keep anybody from opening.
-        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(DataLock { file })
+    }
+
+    /// Something that only a log that took commits leaves beside itself.
+    fn traces(&self) -> io::Result<Option<PathBuf>> {
+        for dir in [self.snapshots(), self.content(), self.root.join("damaged")] {
+            match fs::read_dir(&dir).map(|mut entries| entries.next().is_some()) {
+                Ok(true) => return Ok(Some(dir)),
+                Ok(false) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// Id of the log.
@@ -220,7 +291,7 @@ impl DataDir {
 
     /// The directory of the volumes.
     pub fn log(&self) -> PathBuf {
-        self.root.join("log")
+        self.root.join(LOG)
     }
 
     /// The directory of long bodies.
@@ -237,7 +308,9 @@ impl DataDir {
 /// Empty but for what an interrupted making of a data directory leaves.
 fn is_empty(dir: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(dir)? {
-        if entry?.file_name() != format!("{MARKER}.tmp").as_str() {
+        let entry = entry?;
+        let begun = entry.file_name() == LOG && fs::read_dir(entry.path()).is_ok_and(|mut log| log.next().is_none());
+        if !begun && entry.file_name() != format!("{MARKER}.tmp").as_str() {
             return Ok(false);
         }
     }
@@ -247,18 +320,6 @@ fn is_empty(dir: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_lock_that_is_given_back_is_free_even_while_a_starting_child_has_its_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::open_or_create(&dir.path().join("d"), Ulid::nil()).unwrap();
-        let lock = data.lock().unwrap();
-        assert!(matches!(data.lock(), Err(DataDirError::Locked { .. })));
-        let of_the_child = lock.file.try_clone().unwrap();
-        drop(lock);
-        assert!(data.lock().is_ok());
-        drop(of_the_child);
-    }
 
     #[test]
     fn a_directory_of_somebody_else_is_refused() {
@@ -273,6 +334,7 @@ mod tests {
     fn a_making_that_was_interrupted_is_done_again() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("docket.json.tmp"), "").unwrap();
+        fs::create_dir(dir.path().join("log")).unwrap();
         assert!(DataDir::open_or_create(dir.path(), Ulid::nil()).is_ok());
     }
 
@@ -300,16 +362,5 @@ mod tests {
                 Err(error) => assert!(!matches!(error, DataDirError::NewerFormat { .. }), "bit {bit}: {error}"),
             }
         }
-    }
-
-    #[test]
-    fn a_second_writer_is_told_who_has_the_lock() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::open_or_create(&dir.path().join("d"), Ulid::nil()).unwrap();
-        let lock = data.lock().unwrap();
-        let Err(DataDirError::Locked { holder, .. }) = data.lock() else { panic!("two writers") };
-        assert_eq!(holder, std::process::id().to_string());
-        drop(lock);
-        assert!(data.lock().is_ok());
     }
 }

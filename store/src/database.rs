@@ -234,9 +234,14 @@ impl Database {
         self.look_up(COMMITS, &id.ulid().to_bytes())
     }
 
+    /// Writes what sled holds back to its files.
+    pub fn flush(&self) -> Result<(), ReadError> {
+        self.ask(|sled| sled.db.flush()).map(drop)
+    }
+
     /// Makes all of it durable: sled's own flush does not wait for the disk.
     pub fn sync(&self, path: &VolumePath) -> Result<(), ReadError> {
-        self.ask(|sled| sled.db.flush())?;
+        self.flush()?;
         files::sync_tree(&path.sled()).map_err(|source| path.io(source))
     }
 }

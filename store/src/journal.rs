@@ -1,10 +1,11 @@
 //! The journal: a file of frames. The first frame of a file is its header, every other one holds a block.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, BufReader, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use docket_core::ids::Position;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::{BlockHash, Unreadable},
     files,
+    held::Held,
     log::ReadError,
     pieces,
 };
@@ -126,25 +128,30 @@ fn memmem(bytes: &[u8], wanted: &[u8; 4]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// Appends frames to a journal. A failed write or sync is final: the caller stops.
+/// Appends frames to a journal, which is locked meanwhile. A failed write or sync is final: the caller stops.
 #[derive(Debug)]
 pub struct JournalWriter {
-    file: File,
+    held: Arc<Held>,
     bytes: u64,
 }
 
 impl JournalWriter {
     /// Makes a new journal with its header, durable together with its directory entry.
-    pub fn create(path: &Path, header: &JournalHeader) -> io::Result<Self> {
-        let payload = rmp_serde::to_vec_named(header).map_err(io::Error::other)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    ///
+    /// # Errors
+    /// `WouldBlock` when somebody else has locked it already.
+    pub fn create(path: &Path, header: &JournalHeader) -> Result<Self, TryLockError> {
+        let payload = rmp_serde::to_vec_named(header).map_err(|error| TryLockError::Error(io::Error::other(error)))?;
+        let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(TryLockError::Error)?;
+        let held = Held::take(path, file)?;
         let bytes = frame(&payload);
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        if let Some(dir) = path.parent() {
-            files::sync_dir(dir)?;
-        }
-        Ok(Self { file, bytes: bytes.len() as u64 })
+        let write = || {
+            held.file().write_all_at(&bytes, 0)?;
+            held.file().sync_all()?;
+            path.parent().map_or(Ok(()), files::sync_dir)
+        };
+        write().map_err(TryLockError::Error)?;
+        Ok(Self { held: Arc::new(held), bytes: bytes.len() as u64 })
     }
 
     /// Opens a journal to append after `bytes`; anything behind is cut off.
@@ -152,31 +159,57 @@ impl JournalWriter {
     /// `unproven` says that its end may not be on disk: the process before was interrupted between write and sync, or its
     /// sync failed, after which the kernel may believe pages written that are not. What is read there now is about to be
     /// shown and built upon, so the end is written once more, as it is, and synced.
-    pub fn open(path: &Path, bytes: u64, unproven: bool) -> io::Result<Self> {
-        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-        let longer = file.metadata()?.len() != bytes;
-        if longer {
-            file.set_len(bytes)?;
-        }
-        if unproven {
-            let from = bytes.saturating_sub(UNPROVEN);
-            let mut end = vec![0; (bytes - from) as usize];
-            file.read_exact_at(&mut end, from)?;
-            file.write_all_at(&end, from)?;
-        }
-        if longer || unproven {
-            file.sync_all()?;
-        }
-        file.seek(SeekFrom::Start(bytes))?;
-        Ok(Self { file, bytes })
+    ///
+    /// # Errors
+    /// `WouldBlock` when somebody else has it: nothing was touched then.
+    pub fn open(path: &Path, bytes: u64, unproven: bool) -> Result<Self, TryLockError> {
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(TryLockError::Error)?;
+        let held = Held::take(path, file)?;
+        let prepare = |file: &File| {
+            let longer = file.metadata()?.len() != bytes;
+            if longer {
+                file.set_len(bytes)?;
+            }
+            if unproven {
+                let from = bytes.saturating_sub(UNPROVEN);
+                let mut end = vec![0; (bytes - from) as usize];
+                file.read_exact_at(&mut end, from)?;
+                file.write_all_at(&end, from)?;
+            }
+            if longer || unproven { file.sync_all() } else { Ok(()) }
+        };
+        prepare(held.file()).map_err(TryLockError::Error)?;
+        Ok(Self { held: Arc::new(held), bytes })
     }
 
     /// Writes frames and makes them durable.
     pub fn append_durably(&mut self, frames: &[u8]) -> io::Result<()> {
-        self.file.write_all(frames)?;
-        self.file.sync_data()?;
+        self.as_long_as(self.held.file().metadata()?.len()).map_err(io::Error::other)?;
+        self.held.file().write_all_at(frames, self.bytes)?;
+        self.held.file().sync_data()?;
         self.bytes += frames.len() as u64;
         Ok(())
+    }
+
+    /// Whether its path still leads to it, and nobody else has changed its length.
+    ///
+    /// # Errors
+    /// What became of it, in words.
+    pub fn still_there(&self) -> Result<(), String> {
+        self.as_long_as(self.held.still_there()?.len())
+    }
+
+    fn as_long_as(&self, length: u64) -> Result<(), String> {
+        if length == self.bytes {
+            return Ok(());
+        }
+        let written = self.bytes;
+        Err(format!("it has {length} bytes where {written} were written: somebody else changed it while it was in use"))
+    }
+
+    /// The file, locked.
+    pub const fn held(&self) -> &Arc<Held> {
+        &self.held
     }
 
     /// Length of the file.

@@ -16,6 +16,7 @@ mod data_dir;
 mod database;
 mod files;
 mod filter;
+mod held;
 mod index;
 mod journal;
 mod log;
@@ -43,7 +44,8 @@ pub use backup::{BackedVolume, Backup, BackupError, BackupReport, Manifest, back
 pub use check::{Finding, Part, Remedy, Unknown};
 pub use codec::{BlockHash, MAX_COMMIT_BYTES, MAX_EVENT_BYTES};
 pub use content::{ContentError, ContentFile, ContentStore};
-pub use data_dir::{DataDir, DataDirError, DataLock};
+pub use data_dir::{DataDir, DataDirError};
+pub use held::DataLock;
 pub use log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Follower, Head, ReadError};
 pub use memory::MemoryLog;
 pub use repair::{RepairOptions, RepairReport, open_for_repair, repair};

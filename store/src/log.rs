@@ -10,7 +10,7 @@ use docket_core::{
 };
 use tokio::sync::watch;
 
-use crate::codec::BlockHash;
+use crate::{codec::BlockHash, data_dir::DataDirError};
 
 /// A future on the heap, so that the trait can be used as an object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -176,8 +176,11 @@ pub enum ReadError {
         /// Where the log ends.
         head: Position,
     },
+    /// The log, or a part of it, is not where it was.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// A file could not be read, or one that reading needs could not be written.
-    #[error("cannot use {path}")]
+    #[error("cannot use {path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,

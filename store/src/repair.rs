@@ -18,13 +18,14 @@ use crate::{
     check::{Finding, Part, Remedy, Throttle, walk_volume},
     codec::{Block, BlockHash, BlockHead},
     content::{ContentFile, ContentStore},
-    data_dir::{DataDir, DataDirError, DataLock},
+    data_dir::{DataDir, DataDirError},
     database::{Database, rebuild_database},
     files,
+    held::DataLock,
     journal::{JOURNAL_FORMAT, JournalHeader, frame, sound_frames},
     log::{Head, ReadError},
     seal::{Seal, prove_database, seal_is, write_seal},
-    verify::{NotCompared, Scratch, compare, copy_database, has_more},
+    verify::{NotCompared, Scratch, compare, copy_database, has_more, volumes_and_loss},
     volume::{BlockWalk, CleanStop, VolumePath},
 };
 
@@ -94,21 +95,32 @@ pub fn open_for_repair(root: &Path, dry_run: bool) -> Result<(DataDir, Option<St
 pub fn repair(data: &DataDir, _lock: &DataLock, options: &RepairOptions) -> Result<RepairReport, ReadError> {
     let backup = options.backup.as_deref().map(|dir| Backup::open_for(dir, data.log_id())).transpose()?;
     let dir = data.log();
-    let volumes = VolumePath::list(&dir).map_err(|source| ReadError::Io { path: dir.clone(), source })?;
+    let (volumes, lost) = volumes_and_loss(data)?;
     let mut repair = Repair {
         data,
         backup,
         dry_run: options.dry_run,
         scratch: options.scratch.clone().unwrap_or_else(std::env::temp_dir),
         kept: data.root().join("damaged"),
+        volumes_lost: false,
         report: RepairReport { mended: Vec::new(), remaining: Vec::new(), kept: None },
     };
     let mut before = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };
-    let last = volumes.last().map_or(0, |newest| newest.number);
+    let mut last = volumes.last().map_or(0, |newest| newest.number);
+    if let Some(lost) = lost {
+        // A backup may have what is known to be gone.
+        let backed = repair.backup.as_ref().map_or(0, |backup| backup.manifest().volumes.len() as u64);
+        if backed > last {
+            last = backed;
+            repair.volumes_lost = true;
+        } else {
+            repair.report.remaining.push(lost);
+        }
+    }
     for number in 1..=last {
         let path = VolumePath::new(&dir, number);
         let next = (number < last).then(|| VolumePath::new(&dir, number + 1));
-        if next.is_none() && path.is_unborn().unwrap_or(false) {
+        if next.is_none() && path.dir.exists() && path.is_unborn().unwrap_or(false) {
             break;
         }
         match repair.volume(&path, next.as_ref(), before) {
@@ -122,6 +134,9 @@ pub fn repair(data: &DataDir, _lock: &DataLock, options: &RepairOptions) -> Resu
             Err(error) => return Err(error),
         }
     }
+    if repair.volumes_lost {
+        repair.end_unknown(&VolumePath::new(&dir, last), before.position);
+    }
     repair.texts()?;
     Ok(repair.report)
 }
@@ -132,6 +147,8 @@ struct Repair<'a> {
     dry_run: bool,
     scratch: PathBuf,
     kept: PathBuf,
+    /// The newest volumes are gone, and come from the backup.
+    volumes_lost: bool,
     report: RepairReport,
 }
 
@@ -144,7 +161,7 @@ impl Repair<'_> {
         before: Head,
     ) -> Result<Option<Head>, ReadError> {
         let number = path.number;
-        let end = end_of(path, next)?;
+        let end = end_of(path, next)?.or_else(|| self.backup.as_ref()?.end_of(number));
         let walked = walk_volume(path, &mut Throttle::new(None), &mut |_| {});
         let sound = match &walked {
             Ok(walked) => {
@@ -368,7 +385,23 @@ impl Repair<'_> {
             repair.keep(&path.journal(), &format!("{number:08}-journal"), false)?;
             files::write_atomically(&path.journal(), &whole).map_err(|source| path.io(source))
         })?;
+        if end.is_none() && bytes.len() < whole.len() && !self.volumes_lost {
+            self.end_unknown(path, at.position);
+        }
         Ok(true)
+    }
+
+    /// Says that the log may have gone on. sled holds back what it was told last, and a backup ends where it was taken.
+    fn end_unknown(&mut self, path: &VolumePath, reached: Position) {
+        let number = path.number;
+        let problem = format!(
+            "volume {number}: the log had lost its end, and nothing says where that was. Commits after position {reached} may \
+             have been acknowledged and be gone. Should the lost journal turn up, put it at {} before anything is written to \
+             the log, and repair again; should a backup that goes further, name it with --backup",
+            path.journal().display()
+        );
+        let remedy = Remedy::Backup;
+        self.report.remaining.push(Finding { part: Part::Journal, volume: Some(number), problem, remedy });
     }
 
     /// Stored texts that are damaged or missing come back from the backup.
@@ -425,8 +458,7 @@ fn free_place(dir: &Path, name: &str) -> PathBuf {
 
 /// Names of stored texts that sound volumes speak of.
 fn named_texts(data: &DataDir) -> Result<Vec<String>, ReadError> {
-    let dir = data.log();
-    let volumes = VolumePath::list(&dir).map_err(|source| ReadError::Io { path: dir, source })?;
+    let (volumes, _) = volumes_and_loss(data)?;
     let mut names = Vec::new();
     for path in volumes {
         if let Ok(walked) = walk_volume(&path, &mut Throttle::new(None), &mut |_| {}) {

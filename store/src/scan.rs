@@ -32,15 +32,9 @@ impl LogScan {
     /// Starts after a position. Volumes before it are skipped by their seals.
     ///
     /// # Errors
-    /// When the log's directory or a seal cannot be read.
+    /// When the log is gone, or its directory or a seal cannot be read.
     pub fn new(data: &DataDir, after: Position) -> Result<Self, ReadError> {
-        let dir = data.log();
-        let mut volumes = match VolumePath::list(&dir) {
-            Ok(volumes) => volumes,
-            // A directory in which nothing was ever written.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(ReadError::Io { path: dir, source }),
-        };
+        let mut volumes = data.volumes()?;
         let mut reached = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };
         let clean = match volumes.last() {
             Some(newest) => CleanStop::read(newest)?.map(|clean| (newest.number, clean)),

@@ -2,12 +2,14 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fs::TryLockError,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use docket_core::{
@@ -19,9 +21,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     codec::{Block, BlockHash, EncodedAppend},
-    data_dir::{DataDir, DataDirError, DataLock},
+    data_dir::{DataDir, DataDirError},
     database::{Database, rebuild_database},
     files,
+    held::{DataLock, Held},
     index::Index,
     journal::{JOURNAL_FORMAT, JournalHeader, JournalWriter},
     log::{Append, AppendError, BoxFuture, Commits, EventLog, Head, ReadError},
@@ -59,7 +62,7 @@ pub enum OpenError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A file of the log cannot be written.
-    #[error("cannot write {path}")]
+    #[error("cannot write {path}: {source}")]
     Write {
         /// The file or directory.
         path: PathBuf,
@@ -102,6 +105,8 @@ impl Volume {
 
 /// Sealed databases kept open at most.
 const OPEN_SEALED: usize = 4;
+/// How often an idle log looks whether its files are where they were.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Latest commits kept at most, for followers that keep up.
 const RECENT_COMMITS: usize = 4096;
 
@@ -114,6 +119,9 @@ pub struct Shared {
     opened: Mutex<OpenedSealed>,
     pub head: watch::Sender<Head>,
     poison: OnceLock<String>,
+    lock: DataLock,
+    /// The newest volume's journal.
+    journal: RwLock<Option<Arc<Held>>>,
     /// A database gave something that it should not: the next start makes the newest one again from its journal.
     suspect: AtomicBool,
     reserve_bytes: u64,
@@ -149,8 +157,31 @@ impl Shared {
         self.volumes.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub fn push_volume(&self, volume: Volume) {
-        self.volumes.write().unwrap_or_else(PoisonError::into_inner).push(volume);
+    /// The volume that takes blocks from now on.
+    pub fn push_volume(&self, live: &Arc<LiveVolume>, journal: &JournalWriter) {
+        self.volumes.write().unwrap_or_else(PoisonError::into_inner).push(Volume::Live(Arc::clone(live)));
+        *self.journal.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(journal.held()));
+    }
+
+    /// Whether directory and lock are still what their paths name: else somebody else may have the right to write, or what
+    /// is written goes where nobody will look for it.
+    ///
+    /// # Errors
+    /// What became of them, in words.
+    pub fn still_there(&self) -> Result<(), String> {
+        self.lock.still_there()
+    }
+
+    /// Looks now and then whether everything is where it was: an idle log notices it too.
+    fn watch(&self, stop: &std::sync::mpsc::Receiver<()>) {
+        use std::sync::mpsc::RecvTimeoutError;
+        while stop.recv_timeout(WATCH_EVERY) == Err(RecvTimeoutError::Timeout) && self.poisoned().is_none() {
+            let journal = self.journal.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let there = journal.map_or(Ok(()), |journal| journal.still_there().map(drop));
+            if let Err(reason) = self.still_there().and(there) {
+                self.poison(reason);
+            }
+        }
     }
 
     /// Why appends are refused for want of space, when they are.
@@ -174,7 +205,6 @@ impl Shared {
             tracing::warn!(%error, volume = live.path.number, "the database is made again from the journal");
         }
         drop(live.database.write().unwrap_or_else(PoisonError::into_inner).take());
-        files::sync_tree(&live.path.sled()).map_err(|source| live.path.io(source))?;
         let mut walk = BlockWalk::open(&live.path)?;
         while walk.next_block()?.is_some() {}
         whole(&live.path, &walk)?;
@@ -328,8 +358,9 @@ pub struct SledLog {
     shared: Arc<Shared>,
     queue: Mutex<Option<mpsc::Sender<Submission>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Ends the watching thread when it is dropped.
+    watching: Mutex<Option<(std::sync::mpsc::Sender<()>, JoinHandle<()>)>>,
     report: OpenReport,
-    _lock: DataLock,
 }
 
 impl SledLog {
@@ -338,14 +369,13 @@ impl SledLog {
     /// # Errors
     /// When the directory is in use or cannot be read or written, or the log is damaged elsewhere than at its very end.
     pub fn open(data: DataDir, options: SledLogOptions) -> Result<Self, OpenError> {
-        let lock = data.lock()?;
+        let right = data.lock()?;
         let dir = data.log();
         let write = |source| OpenError::Write { path: dir.clone(), source };
-        files::create_dir(&dir).map_err(write)?;
+        let mut paths = data.volumes()?;
         files::sync_dir(&dir).map_err(write)?;
         let mut report = OpenReport::default();
         let genesis = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };
-        let mut paths = VolumePath::list(&dir).map_err(write)?;
         discard_unborn(&dir, &mut paths).map_err(write)?;
         let mut volumes = Vec::new();
         let mut head = genesis;
@@ -365,10 +395,11 @@ impl SledLog {
             None => new_volume(&data, 1, head)?,
         };
         let live = Arc::new(live);
-        volumes.push(Volume::Live(Arc::clone(&live)));
-        report.volumes = volumes.len() as u64;
+        report.volumes = volumes.len() as u64 + 1;
         let shared = Arc::new(Shared {
             data,
+            lock: right,
+            journal: RwLock::default(),
             volumes: RwLock::new(volumes),
             recent: RwLock::default(),
             opened: Mutex::default(),
@@ -377,6 +408,7 @@ impl SledLog {
             suspect: AtomicBool::new(false),
             reserve_bytes: options.reserve_bytes,
         });
+        shared.push_volume(&live, &journal);
         if let Some(reason) = &report.read_only {
             shared.poison(reason.clone());
         }
@@ -386,7 +418,19 @@ impl SledLog {
             .name("docket-log".into())
             .spawn(move || writer.run(submissions))
             .map_err(write)?;
-        Ok(Self { shared, queue: Mutex::new(Some(queue)), writer: Mutex::new(Some(thread)), report, _lock: lock })
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let watched = Arc::clone(&shared);
+        let watching = std::thread::Builder::new()
+            .name("docket-log-watch".into())
+            .spawn(move || watched.watch(&stopped))
+            .map_err(write)?;
+        Ok(Self {
+            shared,
+            queue: Mutex::new(Some(queue)),
+            writer: Mutex::new(Some(thread)),
+            watching: Mutex::new(Some((stop, watching))),
+            report,
+        })
     }
 
     /// What opening found and did.
@@ -411,6 +455,11 @@ impl SledLog {
             && thread.join().is_err()
         {
             self.shared.poison("the writer broke off".into());
+        }
+        if let Some((stop, thread)) = lock(&self.watching).take() {
+            drop(stop);
+            // It only looks: whatever became of it changes nothing.
+            let _ = thread.join();
         }
     }
 
@@ -654,7 +703,7 @@ fn open_newest(
     report.torn_bytes = walk.torn_bytes;
     let reusable =
         clean.is_some_and(|clean| (clean.position, clean.hash, clean.journal_bytes) == (position, hash, walk.bytes()));
-    let journal = JournalWriter::open(&path.journal(), walk.bytes(), !reusable).map_err(write)?;
+    let journal = JournalWriter::open(&path.journal(), walk.bytes(), !reusable).map_err(|error| taken(&path, error))?;
     let reused =
         found.filter(|database| reusable && (position == before.position || database.ends_with(position, hash)));
     let database = match reused {
@@ -678,6 +727,13 @@ fn open_newest(
     Ok((journal, live_volume(path, before.position.next(), database, index), Head { position, hash }))
 }
 
+fn taken(path: &VolumePath, error: TryLockError) -> OpenError {
+    match error {
+        TryLockError::WouldBlock => DataDirError::Shared { path: path.journal() }.into(),
+        TryLockError::Error(source) => OpenError::Write { path: path.journal(), source },
+    }
+}
+
 /// Makes the volume after `before`, durable before it takes anything.
 pub fn new_volume(data: &DataDir, number: u64, before: Head) -> Result<(JournalWriter, LiveVolume), OpenError> {
     let path = VolumePath::new(&data.log(), number);
@@ -691,7 +747,7 @@ pub fn new_volume(data: &DataDir, number: u64, before: Head) -> Result<(JournalW
         first: before.position.next(),
         previous_block: before.hash,
     };
-    let journal = JournalWriter::create(&path.journal(), &header).map_err(write)?;
+    let journal = JournalWriter::create(&path.journal(), &header).map_err(|error| taken(&path, error))?;
     let database = Database::open(&path)?;
     Ok((journal, live_volume(path, before.position.next(), Some(database), Index::default())))
 }
@@ -922,7 +978,9 @@ mod tests {
         assert!(!check(dir.path()).unwrap().ok());
         let data = data(dir.path());
         let report = crate::repair(&data, &data.lock().unwrap(), &crate::RepairOptions::default()).unwrap();
-        assert_eq!((report.mended.len(), report.remaining), (1, vec![]));
+        assert_eq!(report.mended.len(), 1);
+        // It cannot be told whether the database had been told of everything.
+        assert!(report.remaining[0].problem.contains("nothing says where that was"), "{report:?}");
         assert_eq!(fs::read(path.journal()).unwrap(), journal);
         assert_eq!(open(dir.path()).head(), head);
     }
@@ -981,6 +1039,208 @@ mod tests {
         drop(SledLog::open(other.clone(), TINY).unwrap());
         fs::copy(newest(one.path()).journal(), VolumePath::new(&other.log(), 1).journal()).unwrap();
         assert!(matches!(SledLog::open(other, TINY), Err(OpenError::Read(ReadError::Corrupt { .. }))));
+    }
+
+    fn one(log: &SledLog, n: u32) -> Result<Position, AppendError> {
+        log.append_all(vec![append(n, stream(n % 7), Expected::Any)]).remove(0)
+    }
+
+    /// A copy of a directory; its files are the same ones, under further names, when they are linked.
+    fn copy(from: &Path, to: &Path, linked: bool) {
+        fs::create_dir(to).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &target, linked);
+            } else if linked {
+                fs::hard_link(entry.path(), target).unwrap();
+            } else {
+                fs::copy(entry.path(), target).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_log_whose_files_are_not_where_they_were_acknowledges_nothing_more() {
+        type Fault = (&'static str, fn(&Path));
+        let faults: [Fault; 8] = [
+            ("lock is gone", |d| fs::remove_file(d.join("lock")).unwrap()),
+            ("lock was exchanged", |d| {
+                fs::write(d.join("other"), "").unwrap();
+                fs::rename(d.join("other"), d.join("lock")).unwrap();
+            }),
+            ("journal is gone", |d| fs::rename(d.join("log/00000001/journal"), d.join("aside")).unwrap()),
+            ("journal was exchanged", |d| {
+                fs::copy(d.join("log/00000001/journal"), d.join("aside")).unwrap();
+                fs::rename(d.join("aside"), d.join("log/00000001/journal")).unwrap();
+            }),
+            ("somebody else changed it", |d| fs::write(d.join("log/00000001/journal"), "").unwrap()),
+            ("journal is gone", |d| fs::rename(d.join("log"), d.join("log.old")).unwrap()),
+            ("is gone", |d| fs::rename(d, d.with_extension("old")).unwrap()),
+            ("was exchanged", |d| {
+                let old = d.with_extension("old");
+                fs::rename(d, &old).unwrap();
+                copy(&old, d, false);
+            }),
+        ];
+        for (expected, fault) in faults {
+            let dir = tempfile::tempdir().unwrap();
+            let log = open(dir.path());
+            fill(&log, 0..10);
+            let head = log.head();
+            fault(log.data().root());
+            let Err(AppendError::Poisoned { reason }) = one(&log, 10) else {
+                panic!("{expected}: it was acknowledged")
+            };
+            assert!(reason.contains(expected), "{expected}: {reason}");
+            assert_eq!((log.head(), log.read_only()), (head, Some(reason)));
+            drop(log);
+            assert!(!dir.path().join("data/log/00000001/clean").exists(), "{expected}: what is there is not ours");
+        }
+    }
+
+    #[test]
+    fn an_idle_log_notices_that_its_directory_was_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fs::rename(dir.path().join("data"), dir.path().join("elsewhere")).unwrap();
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while log.read_only().is_none() {
+            assert!(std::time::Instant::now() < until, "it does not notice");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn nobody_writes_into_a_log_that_is_in_use_by_whatever_name_they_come() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..10);
+        let root = dir.path().join("data");
+        let there = || {
+            let journal = fs::read(root.join("log/00000001/journal")).unwrap();
+            (journal, fs::read_dir(root.join("log/00000001/sled")).unwrap().count())
+        };
+        let before = there();
+        let (link, linked) = (dir.path().join("link"), dir.path().join("linked"));
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        copy(&root, &linked, true);
+        // What was written after the copy was made is in its journal, and its database knows nothing of it.
+        fill(&log, 10..20);
+        assert!(there().0.len() > before.0.len());
+        let before = there();
+        for without_lock in [false, true] {
+            for other in [&root, &link, &linked] {
+                if without_lock && other.join("lock").exists() {
+                    fs::remove_file(other.join("lock")).unwrap();
+                }
+                let data = DataDir::open(other).unwrap();
+                let opened = SledLog::open(data, TINY).map(|_| ());
+                assert!(
+                    matches!(
+                        opened,
+                        Err(OpenError::DataDir(DataDirError::Locked { .. } | DataDirError::Shared { .. }))
+                    ),
+                    "{}, without lock {without_lock}: {opened:?}",
+                    other.display()
+                );
+            }
+        }
+        assert_eq!(there(), before);
+        assert_eq!(log.read_all(Position::START, 100).unwrap().len(), 20);
+    }
+
+    #[test]
+    fn a_copy_that_was_made_while_the_log_was_written_is_a_log_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..10);
+        let copied = dir.path().join("copied");
+        copy(log.data().root(), &copied, false);
+        fill(&log, 10..20);
+        let other = SledLog::open(DataDir::open(&copied).unwrap(), TINY).unwrap();
+        fill(&other, 30..35);
+        assert_eq!((log.head().position, other.head().position), (Position::new(20), Position::new(15)));
+    }
+
+    /// A log of several volumes, closed.
+    fn volumes(dir: &Path) -> Vec<VolumePath> {
+        let log = open(dir);
+        (0..600).step_by(50).for_each(|from| fill(&log, from..from + 50));
+        drop(log);
+        let volumes = VolumePath::list(&data(dir).log()).unwrap();
+        assert!(volumes.len() > 2);
+        volumes
+    }
+
+    #[test]
+    fn a_log_that_lost_its_newest_volumes_or_all_of_them_is_refused_and_named_and_nothing_is_begun() {
+        type Fault = fn(&Path, &[VolumePath]);
+        let faults: [(&str, Fault); 4] = [
+            ("is missing, and", |_, volumes| fs::remove_dir_all(&volumes.last().unwrap().dir).unwrap()),
+            ("is missing, and", |_, volumes| {
+                volumes[1..].iter().for_each(|volume| fs::remove_dir_all(&volume.dir).unwrap());
+            }),
+            ("log is missing, and docket.json is there", |root, _| fs::remove_dir_all(root.join("log")).unwrap()),
+            ("log is empty, and", |root, volumes| {
+                fs::create_dir_all(root.join("content/ab")).unwrap();
+                volumes.iter().for_each(|volume| fs::remove_dir_all(&volume.dir).unwrap());
+            }),
+        ];
+        for (expected, fault) in faults {
+            let dir = tempfile::tempdir().unwrap();
+            let all = volumes(dir.path());
+            fault(&dir.path().join("data"), &all);
+            let left = VolumePath::list(&dir.path().join("data/log")).map(|left| left.len()).ok();
+            let refused = SledLog::open(data(dir.path()), TINY).map(drop).unwrap_err().to_string();
+            assert!(refused.contains(expected) && refused.contains("Nothing was touched"), "{refused}");
+            let scanned = LogScan::new(&data(dir.path()), Position::START).map(drop).unwrap_err().to_string();
+            assert_eq!(scanned, refused);
+            assert!(check(dir.path()).unwrap().findings.iter().any(|finding| finding.problem == refused));
+            let repaired =
+                crate::repair(&data(dir.path()), &data(dir.path()).lock().unwrap(), &crate::RepairOptions::default());
+            assert!(repaired.unwrap().remaining.iter().any(|finding| finding.problem == refused));
+            assert_eq!(VolumePath::list(&dir.path().join("data/log")).map(|left| left.len()).ok(), left);
+        }
+    }
+
+    #[test]
+    fn a_newest_volume_that_is_gone_comes_back_from_a_backup_and_the_end_is_said_to_be_unknown() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = volumes(dir.path());
+        let backed = dir.path().join("backup");
+        let now = docket_core::time::Timestamp::from_millis(0);
+        let report = crate::backup(&data(dir.path()), &backed, now, None, |_| {}).unwrap();
+        all[2..].iter().for_each(|volume| fs::remove_dir_all(&volume.dir).unwrap());
+        let data = data(dir.path());
+        let options = crate::RepairOptions { backup: Some(backed), ..Default::default() };
+        let repaired = crate::repair(&data, &data.lock().unwrap(), &options).unwrap();
+        assert!(!repaired.mended.is_empty(), "{repaired:?}");
+        let [unknown] = &repaired.remaining[..] else { panic!("{repaired:?}") };
+        assert!(unknown.problem.contains("nothing says where that was"), "{unknown:?}");
+        assert_eq!(open(dir.path()).head().position, report.manifest.head_position);
+    }
+
+    #[test]
+    fn a_journal_that_is_gone_is_put_together_again_and_what_cannot_be_known_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 0..20);
+        kill(log, dir.path());
+        let path = newest(dir.path());
+        fs::rename(path.journal(), dir.path().join("elsewhere")).unwrap();
+        assert!(SledLog::open(data(dir.path()), TINY).is_err());
+        let data = data(dir.path());
+        let options = crate::RepairOptions::default();
+        let repaired = crate::repair(&data, &data.lock().unwrap(), &options).unwrap();
+        assert_eq!(repaired.mended.len(), 1, "{repaired:?}");
+        let [unknown] = &repaired.remaining[..] else { panic!("{repaired:?}") };
+        assert!(unknown.problem.contains("may have been acknowledged and be gone"), "{unknown:?}");
+        // It turns up again.
+        fs::rename(dir.path().join("elsewhere"), path.journal()).unwrap();
+        let repaired = crate::repair(&data, &data.lock().unwrap(), &options).unwrap();
+        assert_eq!(repaired.remaining, []);
+        assert_eq!(open(dir.path()).head().position, Position::new(20));
     }
 
     #[test]

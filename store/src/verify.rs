@@ -16,7 +16,7 @@ use crate::{
     check::{Finding, Part, Remedy, Throttle, Unknown, Walked, walk_volume},
     codec::BlockHash,
     content::{ContentFile, ContentStore},
-    data_dir::DataDir,
+    data_dir::{DataDir, DataDirError},
     database::Database,
     files,
     index::Index,
@@ -137,10 +137,7 @@ pub fn verify_from(
     mut progress: impl FnMut(Position),
     mut done: impl FnMut(&VerifyState) -> bool,
 ) -> Result<(VerifyReport, bool), ReadError> {
-    let dir = data.log();
-    let volumes = VolumePath::list(&dir)
-        .or_else(|source| if source.kind() == io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(source) })
-        .map_err(|source| ReadError::Io { path: dir, source })?;
+    let (volumes, lost) = volumes_and_loss(data)?;
     let mut state = match state {
         Some(state) => resumed(data, &volumes, state)?,
         None => VerifyState {
@@ -220,10 +217,24 @@ pub fn verify_from(
     (report.commits, report.events, report.unknown_events) = (state.commits, state.events, state.unknown_events);
     report.unknown.clone_from(&state.unknown);
     (report.head_position, report.head_hash) = (state.position, state.hash);
+    report.findings.extend(lost);
     if whole {
         check_texts(data, &state.texts, &mut report, &mut throttle)?;
     }
     Ok((report, whole))
+}
+
+/// The volumes that are there, and what is known to be gone.
+pub fn volumes_and_loss(data: &DataDir) -> Result<(Vec<VolumePath>, Option<Finding>), ReadError> {
+    match data.volumes() {
+        Ok(volumes) => Ok((volumes, None)),
+        Err(lost @ DataDirError::LostLog { .. }) => {
+            let problem = lost.to_string();
+            let finding = Finding { part: Part::Journal, volume: None, problem, remedy: Remedy::Backup };
+            Ok((VolumePath::list(&data.log()).unwrap_or_default(), Some(finding)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The state, when it is this log's and what it speaks of is still so.
@@ -375,18 +386,28 @@ impl VolumeCheck<'_> {
 /// Why a database could not be looked at, which says nothing about it.
 pub struct NotCompared(pub String);
 
+/// How often a copy is begun again of a database in which something vanished meanwhile.
+const COPIES: u32 = 10;
+
 /// A copy of a volume's database to be looked at: sled writes where it opens.
 pub fn copy_database(path: &VolumePath, scratch: &Path, throttle: &mut Throttle) -> Result<Scratch, NotCompared> {
-    let copied = Scratch::new(scratch).and_then(|copy| {
-        files::copy_tree(&path.sled(), copy.path(), &mut |bytes| throttle.read(bytes))?;
-        Ok(copy)
-    });
-    copied.map_err(|error| {
-        NotCompared(format!(
-            "no copy to look at could be made in {}: {error}; name another with --scratch",
-            scratch.display()
-        ))
-    })
+    for _ in 0..COPIES {
+        let copied = Scratch::new(scratch).and_then(|copy| {
+            let whole = files::copy_tree(&path.sled(), copy.path(), &mut |bytes| throttle.read(bytes))?;
+            Ok((copy, whole))
+        });
+        match copied {
+            Ok((copy, true)) => return Ok(copy),
+            Ok((_, false)) => {}
+            Err(error) => {
+                return Err(NotCompared(format!(
+                    "no copy to look at could be made in {}: {error}; name another with --scratch",
+                    scratch.display()
+                )));
+            }
+        }
+    }
+    Err(NotCompared("somebody is at work in it, so no whole copy could be made to look at".into()))
 }
 
 /// True when the database holds a block that continues where its journal ends: the journal has lost it. One that does not

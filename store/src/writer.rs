@@ -17,7 +17,7 @@ use crate::{
     journal::{JournalWriter, frame},
     log::{AppendError, Head, ReadError},
     memory::check_expected,
-    sled_log::{Shared, Volume, mark_clean, new_volume},
+    sled_log::{Shared, mark_clean, new_volume},
     volume::LiveVolume,
 };
 
@@ -77,8 +77,11 @@ impl Writer {
         }
         if self.shared.poisoned().is_none() && !self.shared.suspect() {
             let head = *self.shared.head.borrow();
-            if let Err(error) = mark_clean(&self.live, head, self.journal.bytes()) {
-                tracing::warn!(%error, "the next start will rebuild the newest volume's database");
+            let marked = self
+                .still_there()
+                .and_then(|()| mark_clean(&self.live, head, self.journal.bytes()).map_err(|error| error.to_string()));
+            if let Err(reason) = marked {
+                tracing::warn!(reason, "the next start will rebuild the newest volume's database");
             }
         }
     }
@@ -164,12 +167,18 @@ impl Writer {
         Ok(position)
     }
 
-    /// Journal, sync, database, then the readers: in this order.
+    /// What was just written is where the next start looks for it, and nobody else can have got the right to write.
+    fn still_there(&self) -> Result<(), String> {
+        self.journal.still_there().and_then(|()| self.shared.still_there())
+    }
+
+    /// Journal, sync, a look at where all this went, database, then the readers: in this order.
     fn make_durable(&mut self, group: &mut Group) -> Result<(), String> {
         let written_at = self.journal.bytes();
         self.journal
             .append_durably(&group.frames)
             .map_err(|error| format!("writing the journal of volume {} failed: {error}", self.live.path.number))?;
+        self.still_there()?;
         let stored = self
             .live
             .with_database(|database| group.blocks.iter().try_for_each(|(first, frame)| database.put(*first, frame)));
@@ -200,9 +209,14 @@ impl Writer {
         let full = Arc::clone(&self.live);
         match new_volume(&self.shared.data, full.path.number + 1, head) {
             Ok((journal, live)) => {
+                // The new one may have been made in a directory that was put in place of ours.
+                if let Err(reason) = self.still_there() {
+                    self.shared.poison(reason);
+                    return;
+                }
                 self.journal = journal;
                 self.live = Arc::new(live);
-                self.shared.push_volume(Volume::Live(Arc::clone(&self.live)));
+                self.shared.push_volume(&self.live, &self.journal);
             }
             Err(error) => {
                 self.shared.poison(format!("making volume {} failed: {error}", full.path.number + 1));

@@ -136,15 +136,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // The chain on one line, the outermost first.
-            let mut line = error.to_string();
-            for cause in error.chain().skip(1) {
-                let cause = cause.to_string();
-                if !line.contains(&cause) {
-                    line.push_str(": ");
-                    line.push_str(&cause);
-                }
-            }
+            let line = crate::engine::chain(error.as_ref());
             let _ = writeln!(std::io::stderr(), "docket: {line}");
             ExitCode::FAILURE
         }

@@ -77,8 +77,12 @@ impl Opened {
         Ok(engine)
     }
 
-    /// Leaves a snapshot of views for the next start. Without one the next start only takes longer.
+    /// Leaves a snapshot of views for the next start. Without one the next start only takes longer. There is none of a log
+    /// that takes nothing more: its directory may not be its own by now.
     pub fn save(&self, views: &Views) {
+        if self.log.failure().is_some() {
+            return;
+        }
         if let Err(error) = snapshot::write(&self.data.snapshots(), self.data.log_id(), views) {
             tracing::warn!(%error, "no snapshot was written: the next start will take longer");
         }

@@ -180,7 +180,8 @@ async fn keep_snapshots(engine: Arc<Engine>, dir: PathBuf, log_id: String) {
     loop {
         tokio::time::sleep(SNAPSHOT_EVERY).await;
         let views = engine.views();
-        if views.position().get() < saved.get() + SNAPSHOT_COMMITS {
+        // The directory of a log that takes nothing more may not be its own by now.
+        if views.position().get() < saved.get() + SNAPSHOT_COMMITS || engine.log().read_only().is_some() {
             continue;
         }
         saved = views.position();

@@ -11,7 +11,7 @@ use clap::Args;
 use docket_core::ids::Position;
 use docket_projections::snapshot;
 use docket_store::{
-    Backup, DataDir, DataDirError, Finding, LogScan, Manifest, Part, Remedy, RepairOptions, VerifyOptions,
+    Backup, DataDir, Finding, LogScan, Manifest, Part, Remedy, RepairOptions, VerifyOptions,
     VerifyReport, VerifyState, backup as back_up, open_for_repair, repair as repair_data, verify_from,
 };
 use serde_json::json;
@@ -46,7 +46,7 @@ pub struct VerifyArgs {
 /// Verifies everything that is stored.
 pub fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
     let data = DataDir::open(&global.data)?;
-    let serving = matches!(data.lock(), Err(DataDirError::Locked { .. }));
+    let serving = data.in_use();
     let rate = args.rate.or(serving.then_some(BESIDE_A_SERVER));
     let options = VerifyOptions {
         databases: !args.quick,

@@ -93,8 +93,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        told.push_str(": ");
-        told.push_str(&cause.to_string());
+        let word = cause.to_string();
+        // Many an error says itself what caused it.
+        if !told.contains(&word) {
+            told.push_str(": ");
+            told.push_str(&word);
+        }
         source = cause.source();
     }
     told
