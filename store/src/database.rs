@@ -5,7 +5,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::mpsc,
     time::Duration,
 };
@@ -42,16 +42,17 @@ const OPEN_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Opening {
     volume: u64,
+    dir: PathBuf,
     opened: mpsc::Receiver<Result<(sled::Db, sled::Tree), String>>,
 }
 
 impl Opening {
     /// The database, once it is open.
     pub fn wait(self) -> Result<Database, ReadError> {
-        let volume = self.volume;
+        let Self { volume, dir, .. } = self;
         let failed = |reason: String| ReadError::Database { volume, reason };
         match self.opened.recv_timeout(OPEN_LIMIT) {
-            Ok(Ok((db, blocks))) => Ok(Database { volume, sled: Some(Sled { db, blocks }) }),
+            Ok(Ok((db, blocks))) => Ok(Database { volume, dir, sled: Some(Sled { db, blocks }) }),
             Ok(Err(reason)) => Err(failed(reason)),
             Err(_) => Err(failed(format!("sled did not open it within {} seconds", OPEN_LIMIT.as_secs()))),
         }
@@ -62,6 +63,7 @@ impl Opening {
 #[derive(Debug)]
 pub struct Database {
     volume: u64,
+    dir: PathBuf,
     /// Taken away when it is closed.
     sled: Option<Sled>,
 }
@@ -76,6 +78,11 @@ impl Drop for Database {
     /// sled writes when it is closed, and panics when that fails, as on a full disk. What it could not write is in the journal.
     fn drop(&mut self) {
         let closing = self.sled.take();
+        if !self.dir.exists() {
+            // It was moved away with the log, and sled would make the directories anew where they were.
+            std::mem::forget(closing);
+            return;
+        }
         if catch_unwind(AssertUnwindSafe(|| drop(closing))).is_err() {
             tracing::warn!(
                 volume = self.volume,
@@ -103,13 +110,20 @@ impl Database {
 
     fn begin_at(dir: &Path, volume: u64) -> Result<Opening, ReadError> {
         let (send, opened) = mpsc::channel();
-        let dir = dir.to_owned();
+        // sled would make the directories above it too: where they are gone, the log is.
+        match std::fs::create_dir(dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(ReadError::Io { path: dir.to_owned(), source: error });
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let (opening, dir) = (dir.to_owned(), dir.to_owned());
         // A thread that never comes back is left behind; whoever asked goes on.
         std::thread::Builder::new()
             .name("docket-sled-open".into())
-            .spawn(move || _ = send.send(open_sled(&dir)))
+            .spawn(move || _ = send.send(open_sled(&opening)))
             .map_err(|error| ReadError::Database { volume, reason: error.to_string() })?;
-        Ok(Opening { volume, opened })
+        Ok(Opening { volume, dir, opened })
     }
 
     /// Asks sled. A panic of it is an error here.

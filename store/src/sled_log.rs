@@ -738,7 +738,11 @@ fn taken(path: &VolumePath, error: TryLockError) -> OpenError {
 pub fn new_volume(data: &DataDir, number: u64, before: Head) -> Result<(JournalWriter, LiveVolume), OpenError> {
     let path = VolumePath::new(&data.log(), number);
     let write = |source| OpenError::Write { path: path.dir.clone(), source };
-    files::create_dir(&path.dir).map_err(write)?;
+    // Not the directories above it: where they are gone, the log is.
+    match std::fs::create_dir(&path.dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(write(error)),
+        Ok(()) | Err(_) => files::sync_dir(&data.log()).map_err(write)?,
+    }
     files::remove_dir(&path.sled()).map_err(write)?;
     let header = JournalHeader {
         format: JOURNAL_FORMAT,

@@ -207,19 +207,22 @@ impl Writer {
     fn roll(&mut self) {
         let head = *self.shared.head.borrow();
         let full = Arc::clone(&self.live);
-        match new_volume(&self.shared.data, full.path.number + 1, head) {
+        let there = self.still_there();
+        let made = there.and_then(|()| {
+            let number = full.path.number + 1;
+            let made = new_volume(&self.shared.data, number, head);
+            let made = made.map_err(|error| format!("making volume {number} failed: {error}"))?;
+            // It may have been made in a directory that was put in the place of ours.
+            self.still_there().map(|()| made)
+        });
+        match made {
             Ok((journal, live)) => {
-                // The new one may have been made in a directory that was put in place of ours.
-                if let Err(reason) = self.still_there() {
-                    self.shared.poison(reason);
-                    return;
-                }
                 self.journal = journal;
                 self.live = Arc::new(live);
                 self.shared.push_volume(&self.live, &self.journal);
             }
-            Err(error) => {
-                self.shared.poison(format!("making volume {} failed: {error}", full.path.number + 1));
+            Err(reason) => {
+                self.shared.poison(reason);
                 return;
             }
         }

@@ -11,8 +11,8 @@ use clap::Args;
 use docket_core::ids::Position;
 use docket_projections::snapshot;
 use docket_store::{
-    Backup, DataDir, Finding, LogScan, Manifest, Part, Remedy, RepairOptions, VerifyOptions,
-    VerifyReport, VerifyState, backup as back_up, open_for_repair, repair as repair_data, verify_from,
+    Backup, DataDir, Finding, LogScan, Manifest, Part, Remedy, RepairOptions, VerifyOptions, VerifyReport, VerifyState,
+    backup as back_up, open_for_repair, repair as repair_data, verify_from,
 };
 use serde_json::json;
 

@@ -2,7 +2,9 @@
 
 use std::{
     io::Read,
+    path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -50,4 +52,62 @@ fn whatever_was_acknowledged_before_a_kill_is_there_after_it() {
         commits += acknowledged.commits.len();
     }
     figure(format!("seed {seed}: {done} kills, {commits} commits acknowledged, 0 lost"));
+}
+
+/// Volumes that are full and have no seal: their sealing was interrupted.
+fn unsealed(data: &Path) -> usize {
+    let Ok(volumes) = std::fs::read_dir(data.join("log")) else { return 0 };
+    let unsealed = volumes.map(|entry| entry.unwrap().path()).filter(|volume| !volume.join("seal").exists()).count();
+    unsealed.saturating_sub(1)
+}
+
+#[test]
+fn a_start_after_a_kill_during_sealing_takes_writes_on_a_busy_machine_too() {
+    // Volumes that are full after a few commits: one is always being sealed.
+    const VOLUME: (&str, u64) = ("volume", 24 * 1024);
+    let (seed, wanted) = (seed(), rounds(6, 300));
+    let mut rng = Rng::with_seed(seed);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+        }
+        // Whatever comes of it, the busy ones end.
+        let _stopping = Stopping(&stop);
+        let (mut during, mut kills, mut commits) = (0, 0, 0);
+        while during < wanted {
+            let root = tempfile::tempdir().unwrap();
+            let mut child = victim("load", root.path(), seed, &[VOLUME]).stdout(Stdio::piped()).spawn().unwrap();
+            let mut out = child.stdout.take().unwrap();
+            let reader = std::thread::spawn(move || {
+                let mut text = String::new();
+                out.read_to_string(&mut text).unwrap();
+                text
+            });
+            std::thread::sleep(Duration::from_millis(rng.u64(40..400)));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let mut acknowledged = Acknowledged::default();
+            acknowledged.read(&reader.join().unwrap());
+            kills += 1;
+            let interrupted = unsealed(&root.path().join("data"));
+            let outcome = check(root.path(), seed, &acknowledged, &[VOLUME, ("write", u64::MAX / 2)]);
+            assert!(matches!(outcome, Outcome::Ok(_) | Outcome::Empty), "{interrupted} unsealed: {outcome:?}");
+            assert_eq!(unsealed(&root.path().join("data")), 0);
+            during += usize::from(interrupted > 0);
+            commits += acknowledged.commits.len();
+        }
+        figure(format!(
+            "seed {seed}: {during} starts after kills during sealing ({kills} kills) beside two busy loops: all take writes, \
+             {commits} commits acknowledged, 0 lost"
+        ));
+    });
+}
+
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

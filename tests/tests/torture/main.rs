@@ -8,6 +8,7 @@ mod bits;
 mod calls;
 mod full_disk;
 mod kills;
+mod moved;
 mod power;
 mod strays;
 
