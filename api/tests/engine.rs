@@ -15,7 +15,7 @@ use docket_core::{
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Views};
-use docket_store::{Append, AppendError, BoxFuture, Commits, ContentStore, EventLog, Head, MemoryLog, ReadError};
+use docket_store::{Append, AppendError, BoxFuture, Commits, ContentStore, EventLog, Head, MemoryLog, Page, ReadError};
 use tokio::sync::watch;
 
 const NOW: &str = "2026-03-02T09:00:00Z";
@@ -41,8 +41,8 @@ impl EventLog for Damaged {
     fn watch_head(&self) -> watch::Receiver<Head> {
         self.log.watch_head()
     }
-    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<docket_core::event::Commit>>, ReadError> {
-        self.log.read_all(after, limit)
+    fn read_page(&self, after: Position, page: Page) -> Result<Vec<Arc<docket_core::event::Commit>>, ReadError> {
+        self.log.read_page(after, page)
     }
     fn read_stream(
         &self,

@@ -481,7 +481,9 @@ fn a_log_that_lost_a_part_is_told_by_whatever_looks_at_it() {
     refused("its journal is missing");
     // Nothing is left of the log but a snapshot that knows better.
     std::fs::remove_dir_all(docket.data().join("log")).unwrap();
-    refused("a part of the log is missing");
+    refused("log is missing, and ");
+    std::fs::create_dir(docket.data().join("log")).unwrap();
+    refused("log is empty, and ");
 }
 
 #[test]

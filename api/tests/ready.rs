@@ -23,7 +23,7 @@ use docket_core::{
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Views};
-use docket_store::{Append, AppendError, BoxFuture, Commits, ContentStore, EventLog, Head, MemoryLog, ReadError};
+use docket_store::{Append, AppendError, BoxFuture, Commits, ContentStore, EventLog, Head, MemoryLog, Page, ReadError};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -47,8 +47,8 @@ impl EventLog for Damageable {
     fn watch_head(&self) -> watch::Receiver<Head> {
         self.log.watch_head()
     }
-    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<Commit>>, ReadError> {
-        self.log.read_all(after, limit)
+    fn read_page(&self, after: Position, page: Page) -> Result<Vec<Arc<Commit>>, ReadError> {
+        self.log.read_page(after, page)
     }
     fn read_stream(&self, stream: StreamId, after: Position) -> Result<Vec<Arc<Commit>>, ReadError> {
         if self.damaged.load(Ordering::SeqCst) && matches!(stream, StreamId::Ticket(_)) {

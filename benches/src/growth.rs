@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use docket_core::ids::Position;
-use docket_store::{DataDir, EventLog, Expected, Follower, LogScan, SledLog, SledLogOptions};
+use docket_store::{DataDir, EventLog, Expected, Follower, LogScan, Page, SledLog, SledLogOptions};
 
 use crate::{
     appends::open,
@@ -119,7 +119,7 @@ fn measure(
     }
     let follow: Arc<dyn EventLog> = Arc::<SledLog>::clone(&log);
     let from = next.saturating_sub(200_000);
-    let (mut follower, started) = (Follower::new(follow, Position::new(from))?, Instant::now());
+    let (mut follower, started) = (Follower::new(follow, Position::new(from), Page::LARGE)?, Instant::now());
     let mut followed = 0;
     while let Some(commits) = follower.ready()? {
         followed += commits.len();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use docket_core::ids::Position;
-use docket_store::{EventLog, Follower, ReadError};
+use docket_store::{EventLog, Follower, Page, ReadError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{projection::Projection, views::Views};
@@ -120,7 +120,8 @@ impl LiveViews {
         let incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut incoming) = incoming else { return Ok(()) };
         let mut views = Views::clone(&self.now());
-        let mut follower = Follower::new(Arc::clone(&log), views.position()).map_err(|error| self.stop(error))?;
+        let mut follower =
+            Follower::new(Arc::clone(&log), views.position(), Page::LARGE).map_err(|error| self.stop(error))?;
         loop {
             tokio::select! {
                 commits = follower.next() => match commits {
@@ -136,14 +137,14 @@ impl LiveViews {
                     let mut fresh = replacement.views;
                     // It was built beside us and may be behind or, for a moment, ahead.
                     while fresh.position() < views.position() {
-                        for commit in log.read_all(fresh.position(), 4096).map_err(|error| self.stop(error))? {
+                        for commit in log.read_page(fresh.position(), Page::LARGE).map_err(|error| self.stop(error))? {
                             fresh.apply(&commit);
                         }
                     }
                     if log.watch_head().wait_for(|head| head.position >= fresh.position()).await.is_err() {
                         return Ok(());
                     }
-                    follower = Follower::new(Arc::clone(&log), fresh.position()).map_err(|error| self.stop(error))?;
+                    follower = Follower::new(Arc::clone(&log), fresh.position(), Page::LARGE).map_err(|error| self.stop(error))?;
                     views = fresh;
                     let _ = replacement.done.send(());
                 }

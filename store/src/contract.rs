@@ -11,7 +11,7 @@ use docket_core::{
     time::Timestamp,
 };
 
-use crate::log::{Append, AppendError, EventLog, Expected, Follower, ReadError};
+use crate::log::{Append, AppendError, EventLog, Expected, Follower, Page, ReadError};
 
 /// Makes a test of every part of the contract. `$log` is an expression for a function that gives a fresh log and whatever
 /// must live as long.
@@ -25,6 +25,7 @@ macro_rules! contract_suite {
             a_commit_id_is_stored_once
             what_is_found_can_be_read
             limits_hold_before_anything_is_written
+            a_page_is_bounded_by_bytes_and_never_empty
             a_follower_sees_each_commit_once_and_in_order
             a_follower_ahead_of_the_log_is_told_so
         );
@@ -172,6 +173,36 @@ pub async fn limits_hold_before_anything_is_written(log: Arc<dyn EventLog>) {
     assert_eq!(position, Position::new(1));
 }
 
+/// A page holds as many commits as fit into its bytes, and one that is longer by itself.
+pub async fn a_page_is_bounded_by_bytes_and_never_empty(log: Arc<dyn EventLog>) {
+    let long = "x".repeat(20_000);
+    for n in 0..12 {
+        let tags = if n == 6 { vec![long.clone(); 3] } else { vec![long.clone()] };
+        log.append(tagged(n, stream(n % 3), Expected::Any, &tags)).await.unwrap();
+    }
+    let all = log.read_all(Position::START, 100).unwrap();
+    let mut pages = Vec::new();
+    let mut after = Position::START;
+    loop {
+        let page = log.read_page(after, Page { commits: 100, bytes: 45_000 }).unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.position;
+        pages.push(page);
+    }
+    assert_eq!(pages.concat(), all);
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 1, 2, 2, 1]);
+    let none = log.read_page(Position::START, Page { commits: 100, bytes: 0 }).unwrap();
+    assert_eq!(none, all[..1], "the first one always comes");
+    assert_eq!(log.read_page(Position::START, Page { commits: 0, bytes: 1_000 }).unwrap(), []);
+    for n in 0..3 {
+        let positions = |after| log.stream_positions(stream(n), after).unwrap();
+        let read = |after| log.read_stream(stream(n), after).unwrap();
+        let expected: Vec<_> = read(Position::START).iter().map(|commit| commit.position).collect();
+        assert_eq!(positions(Position::START), expected);
+        assert_eq!(positions(expected[1]), expected[2..]);
+    }
+}
+
 /// Many commits at once are judged in order, each on its own.
 pub fn a_batch_is_judged_in_order(log: &dyn EventLog) {
     let batch = vec![
@@ -206,7 +237,7 @@ pub async fn a_follower_sees_each_commit_once_and_in_order(log: Arc<dyn EventLog
     let follow = |after: u64| {
         let log = Arc::clone(&log);
         async move {
-            let mut follower = Follower::new(log, Position::new(after)).unwrap();
+            let mut follower = Follower::new(log, Position::new(after), Page::LARGE).unwrap();
             let mut next = after + 1;
             while next <= u64::from(COMMITS) {
                 for commit in follower.next().await.unwrap().unwrap() {
@@ -243,7 +274,7 @@ async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
 /// A checkpoint that the log has not come to is another log's, or a restored one's.
 pub async fn a_follower_ahead_of_the_log_is_told_so(log: Arc<dyn EventLog>) {
     log.append(append(1, stream(1), Expected::NoStream)).await.unwrap();
-    assert!(Follower::new(Arc::clone(&log), Position::new(1)).is_ok());
-    let refused = Follower::new(log, Position::new(2)).err();
+    assert!(Follower::new(Arc::clone(&log), Position::new(1), Page::SMALL).is_ok());
+    let refused = Follower::new(log, Position::new(2), Page::SMALL).err();
     assert!(matches!(refused, Some(ReadError::Ahead { after, head }) if (after.get(), head.get()) == (2, 1)));
 }

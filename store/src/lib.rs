@@ -46,7 +46,7 @@ pub use codec::{BlockHash, MAX_COMMIT_BYTES, MAX_EVENT_BYTES};
 pub use content::{ContentError, ContentFile, ContentStore};
 pub use data_dir::{DataDir, DataDirError};
 pub use held::DataLock;
-pub use log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Follower, Head, ReadError};
+pub use log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Follower, Head, Page, ReadError};
 pub use memory::MemoryLog;
 pub use repair::{RepairOptions, RepairReport, open_for_repair, repair};
 pub use scan::LogScan;

@@ -214,6 +214,48 @@ pub struct Head {
     pub hash: BlockHash,
 }
 
+impl Head {
+    /// Whether somebody who stands at a position can go on from there.
+    ///
+    /// # Errors
+    /// When the log has not come to it: the position is another log's, or the log was restored from an older backup.
+    pub fn has(&self, after: Position) -> Result<(), ReadError> {
+        if after > self.position { Err(ReadError::Ahead { after, head: self.position }) } else { Ok(()) }
+    }
+}
+
+/// How much one answer may hold.
+///
+/// Commits differ in size by a factor of a thousand, so a number of them bounds nothing: whoever answers many at once
+/// reckons with bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Commits at most.
+    pub commits: usize,
+    /// No further commit once they have so many bytes, as encoded; the first one comes whatever it has.
+    pub bytes: usize,
+}
+
+impl Page {
+    /// For one of many readers that may be slow.
+    pub const SMALL: Self = Self { commits: 256, bytes: 32 * 1024 };
+    /// For one reader that does nothing else.
+    pub const LARGE: Self = Self { commits: 1024, bytes: 4 * 1024 * 1024 };
+
+    /// Takes commits, each with its bytes, as long as there is room.
+    pub(crate) fn fill(self, commits: impl Iterator<Item = (Arc<Commit>, usize)>) -> Vec<Arc<Commit>> {
+        let (mut taken, mut bytes) = (Vec::new(), 0_usize);
+        for (commit, length) in commits.take(self.commits) {
+            bytes = bytes.saturating_add(length);
+            if bytes > self.bytes && !taken.is_empty() {
+                break;
+            }
+            taken.push(commit);
+        }
+        taken
+    }
+}
+
 /// An append-only log of commits.
 ///
 /// Positions are contiguous from 1 and assigned inside the commit, so position order is commit order. Nobody reads what is
@@ -232,17 +274,33 @@ pub trait EventLog: Send + Sync + 'static {
     /// The head as it moves.
     fn watch_head(&self) -> watch::Receiver<Head>;
 
-    /// At most `limit` durable commits after a position, in order.
+    /// Durable commits after a position, in order: a page of them, empty only when there are none.
     ///
     /// # Errors
     /// When they cannot be read.
-    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<Commit>>, ReadError>;
+    fn read_page(&self, after: Position, page: Page) -> Result<Vec<Arc<Commit>>, ReadError>;
+
+    /// At most `limit` durable commits after a position, in order, whatever they weigh.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<Commit>>, ReadError> {
+        self.read_page(after, Page { commits: limit, bytes: usize::MAX })
+    }
 
     /// All durable commits of a stream after a position, in order.
     ///
     /// # Errors
     /// When they cannot be read, or the stream has a hole.
     fn read_stream(&self, stream: StreamId, after: Position) -> Result<Vec<Arc<Commit>>, ReadError>;
+
+    /// The positions of [`EventLog::read_stream`]: for whoever reads a long stream piece by piece.
+    ///
+    /// # Errors
+    /// As [`EventLog::read_stream`].
+    fn stream_positions(&self, stream: StreamId, after: Position) -> Result<Vec<Position>, ReadError> {
+        Ok(self.read_stream(stream, after)?.iter().map(|commit| commit.position).collect())
+    }
 
     /// The position at which a commit id is stored.
     ///
@@ -267,23 +325,18 @@ pub struct Follower {
     log: Arc<dyn EventLog>,
     head: watch::Receiver<Head>,
     after: Position,
+    page: Page,
 }
 
 impl Follower {
-    /// Most commits in one answer.
-    const PAGE: usize = 1024;
-
-    /// Follows from after this position.
+    /// Follows from after this position, page by page.
     ///
     /// # Errors
     /// When the log has not come to it: the checkpoint is another log's, or the log was restored from an older backup.
-    pub fn new(log: Arc<dyn EventLog>, after: Position) -> Result<Self, ReadError> {
+    pub fn new(log: Arc<dyn EventLog>, after: Position, page: Page) -> Result<Self, ReadError> {
         let head = log.watch_head();
-        let end = head.borrow().position;
-        if after > end {
-            return Err(ReadError::Ahead { after, head: end });
-        }
-        Ok(Self { log, head, after })
+        head.borrow().has(after)?;
+        Ok(Self { log, head, after, page })
     }
 
     /// The position up to which commits were handed out.
@@ -311,7 +364,7 @@ impl Follower {
     /// # Errors
     /// When they cannot be read.
     pub fn ready(&mut self) -> Result<Option<Vec<Arc<Commit>>>, ReadError> {
-        let commits = self.log.read_all(self.after, Self::PAGE)?;
+        let commits = self.log.read_page(self.after, self.page)?;
         Ok(commits.last().map(|last| last.position).map(|last| {
             self.after = last;
             commits

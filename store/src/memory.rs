@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::{
     codec::{BlockBuilder, BlockHash, EncodedAppend},
     index::Index,
-    log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Head, ReadError},
+    log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Head, Page, ReadError},
 };
 
 /// An event log in memory.
@@ -22,7 +22,8 @@ pub struct MemoryLog {
 
 #[derive(Default)]
 struct Inner {
-    commits: Vec<Arc<Commit>>,
+    /// Each with its encoded length.
+    commits: Vec<(Arc<Commit>, usize)>,
     index: Index,
 }
 
@@ -53,9 +54,10 @@ impl MemoryLog {
         let mut block = BlockBuilder::new(position, position);
         block.push(&encoded, position, actual);
         let hash = BlockHash::of(&block.finish(head.hash));
+        let bytes = encoded.max_bytes();
         let commit = Arc::new(encoded.into_commit(position, actual));
         inner.index.add(&commit);
-        inner.commits.push(commit);
+        inner.commits.push((commit, bytes));
         self.head.send_replace(Head { position, hash });
         Ok(position)
     }
@@ -92,14 +94,16 @@ impl EventLog for MemoryLog {
         self.head.subscribe()
     }
 
-    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<Commit>>, ReadError> {
+    fn read_page(&self, after: Position, page: Page) -> Result<Vec<Arc<Commit>>, ReadError> {
         let start = usize::try_from(after.get()).unwrap_or(usize::MAX);
-        Ok(self.read(|inner| inner.commits.iter().skip(start).take(limit).cloned().collect()))
+        Ok(self.read(|inner| page.fill(inner.commits.iter().skip(start).cloned())))
     }
 
     fn read_stream(&self, stream: StreamId, after: Position) -> Result<Vec<Arc<Commit>>, ReadError> {
         Ok(self.read(|inner| {
-            let at = |position: Position| inner.commits.get(usize::try_from(position.get().checked_sub(1)?).ok()?);
+            let at = |position: Position| {
+                inner.commits.get(usize::try_from(position.get().checked_sub(1)?).ok()?).map(|(commit, _)| commit)
+            };
             let mut commits = Vec::new();
             let mut next = inner.index.latest(&stream).unwrap_or_default();
             while let Some(commit) = at(next).filter(|commit| commit.position > after) {

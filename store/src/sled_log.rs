@@ -27,7 +27,7 @@ use crate::{
     held::{DataLock, Held},
     index::Index,
     journal::{JOURNAL_FORMAT, JournalHeader, JournalWriter},
-    log::{Append, AppendError, BoxFuture, Commits, EventLog, Head, ReadError},
+    log::{Append, AppendError, BoxFuture, Commits, EventLog, Head, Page, ReadError},
     scan::LogScan,
     seal::{Seal, prove_database, write_seal},
     volume::{BlockWalk, CleanStop, LiveVolume, SealedVolume, VolumePath, commit_of, read_journal},
@@ -107,15 +107,16 @@ impl Volume {
 const OPEN_SEALED: usize = 4;
 /// How often an idle log looks whether its files are where they were.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// Latest commits kept at most, for followers that keep up.
+/// Latest commits kept at most, for followers that keep up; and their bytes, as encoded.
 const RECENT_COMMITS: usize = 4096;
+const RECENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// What the writer and the readers share.
 pub struct Shared {
     pub data: DataDir,
     /// Ascending by position.
     volumes: RwLock<Vec<Volume>>,
-    recent: RwLock<VecDeque<Arc<Commit>>>,
+    recent: RwLock<Recent>,
     opened: Mutex<OpenedSealed>,
     pub head: watch::Sender<Head>,
     poison: OnceLock<String>,
@@ -125,6 +126,31 @@ pub struct Shared {
     /// A database gave something that it should not: the next start makes the newest one again from its journal.
     suspect: AtomicBool,
     reserve_bytes: u64,
+}
+
+/// The latest commits without a gap, each with its encoded length.
+#[derive(Default)]
+struct Recent {
+    commits: VecDeque<(Arc<Commit>, usize)>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn add(&mut self, commits: Vec<(Arc<Commit>, usize)>) {
+        self.bytes += commits.iter().map(|(_, bytes)| bytes).sum::<usize>();
+        self.commits.extend(commits);
+        while self.commits.len() > RECENT_COMMITS || self.bytes > RECENT_BYTES {
+            let Some((_, bytes)) = self.commits.pop_front() else { break };
+            self.bytes -= bytes;
+        }
+    }
+
+    /// The commits from a position on, when it is among them.
+    fn from(&self, position: Position) -> Option<impl Iterator<Item = &(Arc<Commit>, usize)>> {
+        let (oldest, _) = self.commits.front()?;
+        let skip = usize::try_from(position.get().checked_sub(oldest.position.get())?).ok()?;
+        Some(self.commits.iter().skip(skip))
+    }
 }
 
 #[derive(Default)]
@@ -323,18 +349,18 @@ impl Shared {
         }
     }
 
-    /// The block that holds a durable position.
-    fn block(&self, position: Position) -> Result<Block, ReadError> {
+    /// The block that holds a durable position, and its length.
+    fn block(&self, position: Position) -> Result<(Block, usize), ReadError> {
         let (volume, payload) = self.payload(position)?;
-        Block::decode(&payload).map_err(|why| why.at(volume.number, position, &volume.journal()))
+        let block = Block::decode(&payload).map_err(|why| why.at(volume.number, position, &volume.journal()))?;
+        Ok((block, payload.len()))
     }
 
     /// The commit at a durable position.
     fn commit(&self, position: Position) -> Result<Arc<Commit>, ReadError> {
         {
             let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
-            let offset = recent.front().and_then(|oldest| position.get().checked_sub(oldest.position.get()));
-            if let Some(commit) = offset.and_then(|offset| recent.get(usize::try_from(offset).ok()?)) {
+            if let Some((commit, _)) = recent.from(position).and_then(|mut commits| commits.next()) {
                 return Ok(Arc::clone(commit));
             }
         }
@@ -342,13 +368,40 @@ impl Shared {
         commit_of(&volume, &payload, position).map(Arc::new)
     }
 
-    /// Shows commits to readers: they are durable and in the database.
-    pub fn publish(&self, commits: Vec<Arc<Commit>>, head: Head) {
-        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
-        recent.extend(commits);
-        let surplus = recent.len().saturating_sub(RECENT_COMMITS);
-        recent.drain(..surplus);
-        drop(recent);
+    /// Walks a stream back from its latest commit to a position, and hands over what is durable of it.
+    fn walk_back(
+        &self,
+        stream: StreamId,
+        after: Position,
+        head: Position,
+        mut each: impl FnMut(Arc<Commit>),
+    ) -> Result<(), ReadError> {
+        // Every commit names the one before it in its stream, so none can be missing unnoticed.
+        let mut next = self.latest(&stream)?;
+        while next > after {
+            let commit = self.commit(next)?;
+            if commit.stream != stream || commit.previous >= next {
+                let reason = "the stream leads to a commit that is not its own".into();
+                return Err(ReadError::Corrupt { volume: self.volume_of(next), position: next, reason });
+            }
+            next = commit.previous;
+            // The writer knows it already; nobody else does yet.
+            if commit.position <= head {
+                each(commit);
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of the volume that holds a position; 0 when none does.
+    fn volume_of(&self, position: Position) -> u64 {
+        let volumes = self.volumes.read().unwrap_or_else(PoisonError::into_inner);
+        volumes.partition_point(|volume| volume.first() <= position) as u64
+    }
+
+    /// Shows commits to readers, each with its encoded length: they are durable and in the database.
+    pub fn publish(&self, commits: Vec<(Arc<Commit>, usize)>, head: Head) {
+        self.recent.write().unwrap_or_else(PoisonError::into_inner).add(commits);
         self.head.send_replace(head);
     }
 }
@@ -514,50 +567,55 @@ impl EventLog for SledLog {
         self.shared.head.subscribe()
     }
 
-    fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Arc<Commit>>, ReadError> {
+    fn read_page(&self, after: Position, page: Page) -> Result<Vec<Arc<Commit>>, ReadError> {
         let head = self.head().position;
-        if after >= head || limit == 0 {
+        if after >= head || page.commits == 0 {
             return Ok(Vec::new());
         }
+        let mut next = after.next();
         {
             let recent = self.shared.recent.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(oldest) = recent.front()
-                && oldest.position <= after.next()
-            {
-                let skip = usize::try_from(after.get() + 1 - oldest.position.get()).unwrap_or(usize::MAX);
-                return Ok(recent.iter().skip(skip).take(limit).cloned().collect());
+            if let Some(commits) = recent.from(next) {
+                return Ok(page.fill(commits.cloned()));
             }
         }
-        let mut commits = Vec::new();
-        let mut next = after.next();
-        while next <= head && commits.len() < limit {
-            let block = self.shared.block(next)?;
+        let (mut commits, mut left) = (Vec::new(), page);
+        while next <= head && left.commits > 0 {
+            let (block, length) = self.shared.block(next)?;
+            // Commits of a block weigh about the same; what they weigh together is known.
+            let each = length.div_ceil(block.commits.len().max(1));
             let wanted = block.commits.iter().filter(|commit| commit.position >= next && commit.position <= head);
-            commits.extend(wanted.take(limit - commits.len()).cloned());
-            next = block.last().next();
+            let wanted = wanted.map(|commit| (Arc::clone(commit), each));
+            let last = block.last().min(head);
+            let taken = match commits.is_empty() {
+                true => left.fill(wanted),
+                false if each > left.bytes => break,
+                false => left.fill(wanted),
+            };
+            left.commits -= taken.len();
+            left.bytes = left.bytes.saturating_sub(taken.len().saturating_mul(each));
+            let reached = taken.last().map(|commit| commit.position);
+            commits.extend(taken);
+            if reached != Some(last) {
+                break;
+            }
+            next = last.next();
         }
         Ok(commits)
     }
 
     fn read_stream(&self, stream: StreamId, after: Position) -> Result<Vec<Arc<Commit>>, ReadError> {
-        let head = self.head().position;
         let mut commits = Vec::new();
-        // Every commit names the one before it in its stream, so none can be missing unnoticed.
-        let mut next = self.shared.latest(&stream)?;
-        while next > after {
-            let commit = self.shared.commit(next)?;
-            if commit.stream != stream || commit.previous >= next {
-                let reason = "the stream leads to a commit that is not its own".into();
-                return Err(ReadError::Corrupt { volume: 0, position: next, reason });
-            }
-            next = commit.previous;
-            // The writer knows it already; nobody else does yet.
-            if commit.position <= head {
-                commits.push(commit);
-            }
-        }
+        self.shared.walk_back(stream, after, self.head().position, |commit| commits.push(commit))?;
         commits.reverse();
         Ok(commits)
+    }
+
+    fn stream_positions(&self, stream: StreamId, after: Position) -> Result<Vec<Position>, ReadError> {
+        let mut positions = Vec::new();
+        self.shared.walk_back(stream, after, self.head().position, |commit| positions.push(commit.position))?;
+        positions.reverse();
+        Ok(positions)
     }
 
     fn find(&self, id: CommitId) -> Result<Option<Position>, ReadError> {

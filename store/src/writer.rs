@@ -48,7 +48,8 @@ struct Group {
     frames: Vec<u8>,
     blocks: Vec<(Position, Vec<u8>)>,
     open: BlockBuilder,
-    commits: Vec<Commit>,
+    /// Each with its encoded length.
+    commits: Vec<(Commit, usize)>,
     latest: HashMap<StreamId, Position>,
     ids: HashMap<CommitId, Position>,
     waiting: Vec<(oneshot::Sender<Result<Position, AppendError>>, Position)>,
@@ -158,12 +159,13 @@ impl Writer {
         if !group.open.is_empty() && group.open.bytes() + encoded.max_bytes() > BLOCK_BYTES {
             group.finish_block();
         }
-        let position = group.commits.last().map_or(group.head.position, |commit| commit.position).next();
+        let position = group.commits.last().map_or(group.head.position, |(commit, _)| commit.position).next();
         // The head of a group moves with its blocks; commits of the open block come after it.
         group.ids.insert(append.id, position);
         group.latest.insert(append.stream, position);
         group.open.push(&encoded, position, actual);
-        group.commits.push(encoded.into_commit(position, actual));
+        let bytes = encoded.max_bytes();
+        group.commits.push((encoded.into_commit(position, actual), bytes));
         Ok(position)
     }
 
@@ -187,7 +189,7 @@ impl Writer {
             Some(Err(error)) => return Err(error.to_string()),
             None => return Err("the newest volume has no database".into()),
         }
-        let commits: Vec<Arc<Commit>> = group.commits.drain(..).map(Arc::new).collect();
+        let commits: Vec<_> = group.commits.drain(..).map(|(commit, bytes)| (Arc::new(commit), bytes)).collect();
         {
             let mut index = self.live.index.write().unwrap_or_else(PoisonError::into_inner);
             let mut offset = written_at;
@@ -195,7 +197,7 @@ impl Writer {
                 index.add_block(*first, offset);
                 offset += frame.len() as u64;
             }
-            for commit in &commits {
+            for (commit, _) in &commits {
                 index.add(commit);
             }
         }
@@ -242,7 +244,7 @@ impl Writer {
 
 impl Group {
     fn finish_block(&mut self) {
-        let last = self.commits.last().map_or(self.head.position, |commit| commit.position);
+        let last = self.commits.last().map_or(self.head.position, |(commit, _)| commit.position);
         let next = BlockBuilder::new(self.open.group(), last.next());
         let full = std::mem::replace(&mut self.open, next);
         if full.is_empty() {

@@ -9,7 +9,7 @@ use docket_core::{
     ids::{CommitId, Position, StreamId},
 };
 use docket_store::{
-    AppendError, DataDir, EventLog, Expected, Follower, SledLog, SledLogOptions,
+    AppendError, DataDir, EventLog, Expected, Follower, Page, SledLog, SledLogOptions,
     contract::{append, stream},
 };
 use docket_tests::{figure, rounds};
@@ -126,7 +126,7 @@ impl Both {
 
     fn follow_from(&mut self, after: u64) {
         let log: Arc<dyn EventLog> = Arc::<SledLog>::clone(self.log());
-        (self.follower, self.followed) = (Some(Follower::new(log, Position::new(after)).unwrap()), after);
+        (self.follower, self.followed) = (Some(Follower::new(log, Position::new(after), Page::SMALL).unwrap()), after);
     }
 
     fn follow(&mut self) {

@@ -32,7 +32,7 @@ use docket_core::{
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Views};
-use docket_store::{ContentStore, EventLog, Follower, ReadError};
+use docket_store::{ContentStore, EventLog, Follower, Page, ReadError};
 pub use error::{EngineError, chain};
 pub use keys::IdempotencyKey;
 pub use people::{Issued, NewCustomer};
@@ -154,12 +154,12 @@ impl Engine {
         self.stopping.subscribe()
     }
 
-    /// Follows the log from after a position.
+    /// Follows the log from after a position, in small pages: there may be many who do.
     ///
     /// # Errors
     /// When the log has not come to it.
     pub fn follow(&self, after: Position) -> Result<Follower, ReadError> {
-        Follower::new(Arc::clone(&self.log), after)
+        Follower::new(Arc::clone(&self.log), after, Page::SMALL)
     }
 
     /// The views once they show a position.

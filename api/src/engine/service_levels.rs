@@ -13,16 +13,13 @@ use docket_core::{
     time::Timestamp,
 };
 use docket_projections::{Comparison, Reapplication, ReportPeriod, Views, WhatIf};
-use docket_store::Expected;
+use docket_store::{Expected, Page};
 use futures_util::{StreamExt, stream};
 
 use super::{
     Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Request, Resource, TOGETHER, can,
     keys::{commit_id, further_id},
 };
-
-/// Commits read at once.
-const CHUNK: usize = 1024;
 
 /// Policies were applied anew.
 #[derive(Debug)]
@@ -114,7 +111,7 @@ impl Engine {
                 if stop.is_wanted() {
                     return Err(EngineError::unwanted());
                 }
-                let commits = engine.log.read_all(after, CHUNK)?;
+                let commits = engine.log.read_page(after, Page::LARGE)?;
                 let Some(last) = commits.last() else { break };
                 after = last.position;
                 for commit in commits.iter().filter(|commit| commit.position <= views.position()) {

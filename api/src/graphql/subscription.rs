@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use async_graphql::{Context, Error, ID, SimpleObject, Subscription as Subscriptions};
 use docket_core::ids::{Position, QueueKey, StreamId, TicketId};
-use docket_store::Follower;
+use docket_store::{EventLog, Follower, ReadError};
 use futures_util::Stream;
 
 use super::{
@@ -67,16 +67,13 @@ impl Subscription {
         let unknown = || bad_input("there is no ticket with this id");
         let ticket = local_id::<TicketId>("ticket", &id).ok_or_else(unknown)?;
         Ticket::seen(&session, ticket).ok_or_else(unknown)?;
-        let feed = Feed::new(&session, after)?;
+        let feed = TicketFeed::new(&session, ticket, after)?;
         Ok(futures_util::stream::unfold(feed, move |mut feed| async move {
             loop {
                 let commit = match feed.next().await? {
                     Ok(commit) => commit,
                     Err(error) => return Some((Err(error), feed.finish())),
                 };
-                if commit.stream != StreamId::Ticket(ticket) {
-                    continue;
-                }
                 let now = feed.session.clone();
                 // The right may be gone since the last event.
                 let Some(ticket) = Ticket::seen(&now, ticket) else {
@@ -235,5 +232,96 @@ impl Feed {
             return Some(Err(forbidden()));
         }
         Some(Ok(commit))
+    }
+}
+
+/// The commits of one ticket, each shown once the views show it, for as long as the token holds. It reads the ticket's own
+/// stream, and waits for its row to move: what happens to others costs nothing but the look.
+struct TicketFeed {
+    session: Session,
+    ticket: TicketId,
+    /// The stream is known up to here.
+    after: Position,
+    /// Positions of the commits that come next.
+    ahead: VecDeque<Position>,
+    moved: tokio::sync::watch::Receiver<Position>,
+    stopping: tokio::sync::watch::Receiver<bool>,
+    finished: bool,
+}
+
+impl TicketFeed {
+    /// Positions that are kept at most; those behind are asked for again.
+    const AHEAD: usize = 1024;
+
+    fn new(session: &Session, ticket: TicketId, after: Option<BigInt>) -> Result<Self, Error> {
+        let after = after.map_or_else(|| session.engine.views().position(), Position::from);
+        session.engine.log().head().has(after).map_err(|error| bad_input(error.to_string()))?;
+        Ok(Self {
+            moved: session.engine.live_views().watch(),
+            stopping: session.engine.stopping(),
+            session: session.clone(),
+            ticket,
+            after,
+            ahead: VecDeque::new(),
+            finished: false,
+        })
+    }
+
+    /// Nothing follows an error.
+    fn finish(mut self) -> Self {
+        self.finished = true;
+        self
+    }
+
+    async fn next(&mut self) -> Option<Result<Arc<docket_core::event::Commit>, Error>> {
+        if self.finished {
+            return None;
+        }
+        loop {
+            self.moved.borrow_and_update();
+            // Whoever waits holds no old views: they would keep alive all that has changed since.
+            self.session.views = self.session.engine.views();
+            if let Some(position) = self.ahead.front().copied() {
+                if !self.session.engine.still_valid(&self.session.principal) {
+                    return Some(Err(forbidden()));
+                }
+                let read = self.read(move |log, _| log.read_all(Position::new(position.get() - 1), 1)).await;
+                self.ahead.pop_front();
+                return Some(read.and_then(|commits| commits.into_iter().next().ok_or_else(internal)));
+            }
+            let version = self.session.views.tickets().by_id(&self.ticket).map(|row| row.version);
+            if version.is_some_and(|version| version > self.after) {
+                let (after, shown) = (self.after, self.session.views.position());
+                match self.read(move |log, stream| log.stream_positions(stream, after)).await {
+                    Ok(positions) => {
+                        self.ahead.extend(positions.into_iter().take_while(|p| *p <= shown).take(Self::AHEAD));
+                        self.after = self.ahead.back().copied().unwrap_or(after);
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+                if !self.ahead.is_empty() {
+                    continue;
+                }
+            }
+            if let Some(error) = stopped(&self.session) {
+                return Some(Err(error));
+            }
+            tokio::select! {
+                changed = self.moved.changed() => if changed.is_err() { return None },
+                _ = self.stopping.changed() => return None,
+            }
+        }
+    }
+
+    /// Reads the log on a thread beside.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn EventLog, StreamId) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (log, stream) = (Arc::clone(self.session.engine.log()), StreamId::Ticket(self.ticket));
+        self.session.engine.beside(move || Ok(read(&*log, stream)?)).await.map_err(|error| {
+            tracing::error!(error = crate::engine::chain(&error), "a subscription could not read the log");
+            internal()
+        })
     }
 }

@@ -70,7 +70,11 @@ fn a_start_after_a_kill_during_sealing_takes_writes_on_a_busy_machine_too() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         // Whatever comes of it, the busy ones end.
         let _stopping = Stopping(&stop);
