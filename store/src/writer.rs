@@ -31,7 +31,7 @@ pub struct Submission {
 const GROUP_APPENDS: usize = 2048;
 const GROUP_BYTES: usize = 1024 * 1024;
 /// sled puts values beyond a quarter of a segment (128 KiB) into files of their own, so blocks stay below; a larger commit
-/// is a block by itself.
+/// is a block by itself. Leaves of several blocks become such files all the same: they are synced with the rest.
 const BLOCK_BYTES: usize = 96 * 1024;
 
 pub struct Writer {
