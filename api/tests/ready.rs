@@ -100,7 +100,7 @@ async fn a_server_with_tickets_that_were_set_aside_is_ready_and_says_which() {
     reader.views_at(log.head().position, Duration::from_secs(10)).await.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(http::serve(listener, Arc::clone(&reader), None, std::future::pending()));
+    tokio::spawn(http::serve(listener, Arc::clone(&reader), None, http::Door::default(), std::future::pending()));
     let before = ready(address).await;
     assert_eq!((&before["set_aside"], &before["warning"]), (&json!([]), &Value::Null), "{before}");
 

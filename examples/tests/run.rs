@@ -63,7 +63,7 @@ async fn a_client_opens_a_ticket_and_watches_it() {
     let token = issued.secret.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(http::serve(listener, engine, None, std::future::pending()));
+    tokio::spawn(http::serve(listener, engine, None, http::Door::default(), std::future::pending()));
     let watched = tokio::task::spawn_blocking(move || run(env!("CARGO_BIN_EXE_watch"), &[&address, &token]));
     let printed = watched.await.unwrap();
     assert!(printed.contains("opened #1") && printed.contains("MessageEntry"), "{printed}");

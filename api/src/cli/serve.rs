@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use docket_core::{access::Role, desk::DeskConfig};
 use docket_store::SledLogOptions;
+use rustix::io::Errno;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -20,7 +21,7 @@ use crate::{
     clock::SystemClock,
     demo,
     engine::{Engine, Principal},
-    http::{self, Space},
+    http::{self, Door, Space},
 };
 
 /// Arguments of `docket serve`.
@@ -41,6 +42,15 @@ pub struct ServeArgs {
     /// Warn, in the log and in /readyz, when fewer MiB than this are free
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     warn_below: u64,
+    /// Seconds in which a request's head has to be there, after the connection was opened or the answer before
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    head_timeout: u64,
+    /// Seconds in which a request's body has to be there, after its head
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    body_timeout: u64,
+    /// Connections at once, sockets among them; fewer when the limit of open files is lower
+    #[arg(long, value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: u32,
     /// What to log, for example `info` or `docket_store=debug`
     #[arg(long, default_value = "info", env = "DOCKET_LOG")]
     log: String,
@@ -61,6 +71,7 @@ const SNAPSHOT_COMMITS: u64 = 10_000;
 /// Serves until a signal comes.
 pub fn serve(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
     start_logging(&args.log, global.json)?;
+    http::raise_descriptors();
     let dir = if args.demo && global.data == Path::new("./docket-data") {
         PathBuf::from("./docket-demo")
     } else {
@@ -83,7 +94,13 @@ pub fn serve(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
 
 async fn run(opened: &mut Opened, args: &ServeArgs, as_json: bool) -> anyhow::Result<docket_projections::Views> {
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
-        anyhow::anyhow!("cannot listen on {}: {error}. Name another address with --listen", args.listen)
+        let next = match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::ADDRINUSE) => "Stop the program that listens there, or name another address with --listen",
+            Some(Errno::ACCESS) => "Name a port above 1023 with --listen",
+            Some(Errno::MFILE | Errno::NFILE) => "Raise the limit of open files with `ulimit -n`",
+            Some(_) | None => "Name another address with --listen",
+        };
+        anyhow::anyhow!("cannot listen on {}: {error}. {next}", args.listen)
     })?;
     let address = listener.local_addr()?;
     let engine = opened.engine(Arc::new(SystemClock))?;
@@ -101,7 +118,12 @@ async fn run(opened: &mut Opened, args: &ServeArgs, as_json: bool) -> anyhow::Re
     tracing::info!(%address, position = %engine.views().position(), "serving");
     let space = Arc::new(Space::new(opened.data.clone(), args.warn_below.saturating_mul(MIB)));
     let watching = tokio::spawn(watch_space(Arc::clone(&space)));
-    let served = http::serve(listener, Arc::clone(&engine), Some(space), signal()?).await;
+    let door = Door {
+        head: Duration::from_secs(args.head_timeout),
+        body: Duration::from_secs(args.body_timeout),
+        connections: http::within_descriptors(usize::try_from(args.max_connections).unwrap_or(usize::MAX)),
+    };
+    let served = http::serve(listener, Arc::clone(&engine), Some(space), door, signal()?).await;
     engine.stop();
     snapshots.abort();
     watching.abort();

@@ -227,7 +227,7 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
             return Err(Refusal::method("GET, POST", "send queries by GET or POST, everything else by POST"));
         }
     };
-    let principal = app.authenticate(&parts.headers, parts.uri.query()).ok_or_else(|| {
+    let principal = app.authenticate(&parts).ok_or_else(|| {
         let sent = parts.headers.contains_key(header::AUTHORIZATION)
             || parts.uri.query().is_some_and(|query| query.contains("access_token="));
         let message = if sent {
@@ -241,7 +241,7 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
         from_query(parts.uri.query().unwrap_or_default())?
     } else {
         check_content_type(&parts.headers)?;
-        from_body(body).await?
+        from_body(body, app.door.body).await?
     };
     let fit = payload.prepare(&app.documents).map_err(|unfit| {
         // Clients of old expect 200 for whatever is wrong inside of a well-formed request.
@@ -362,8 +362,12 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-async fn from_body(body: Body) -> Result<Payload, Refusal> {
-    let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| {
+async fn from_body(body: Body, limit: std::time::Duration) -> Result<Payload, Refusal> {
+    let read = tokio::time::timeout(limit, to_bytes(body, MAX_BODY)).await.map_err(|_| {
+        let message = format!("the request's body was not there after {} s; nothing was done", limit.as_secs_f64());
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, code::TIMEOUT, message)
+    })?;
+    let bytes = read.map_err(|_| {
         let message = format!("a request has at most {MAX_BODY} bytes; a text has at most {} bytes", TicketBody::MAX);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
     })?;

@@ -1,24 +1,29 @@
 //! HTTP: GraphQL at `/graphql`, subscriptions at `/ws`, the console at `/graphiql`, health at `/livez` and `/readyz`.
 
+mod budget;
 mod document;
+mod door;
 mod graphiql;
 mod graphql;
 mod health;
 mod shape;
 mod ws;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{any, get},
 };
+use budget::Budgets;
 use document::Documents;
+use door::Place;
+pub use door::{Door, raise_descriptors, within_descriptors};
 pub use health::Space;
 use tokio::net::TcpListener;
 use tracing::Instrument;
@@ -35,8 +40,6 @@ pub const MAX_BODY: usize = 7 * 1024 * 1024;
 const _: () = assert!(6 * docket_core::personal::Body::MAX < MAX_BODY);
 /// A request is given up after so long.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// After the signal to stop, requests in flight have so long to finish.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -44,14 +47,17 @@ pub struct App {
     engine: Arc<Engine>,
     schema: DocketSchema,
     documents: Arc<Documents>,
+    budgets: Arc<Budgets>,
+    door: Door,
     /// The disk, when the log is on one.
     space: Option<Arc<Space>>,
 }
 
 impl App {
     /// The handlers over an engine. With `space` the answer to `/readyz` warns when the disk fills up.
-    pub fn new(engine: Arc<Engine>, space: Option<Arc<Space>>) -> Self {
-        Self { engine, schema: schema(), documents: Arc::new(Documents::new()), space }
+    pub fn new(engine: Arc<Engine>, space: Option<Arc<Space>>, door: Door) -> Self {
+        let (documents, budgets) = (Arc::new(Documents::new()), Arc::new(Budgets::new()));
+        Self { engine, schema: schema(), documents, budgets, door, space }
     }
 
     fn session(&self, principal: Principal) -> Session {
@@ -59,12 +65,17 @@ impl App {
     }
 
     /// The bearer of the request's token: in the `Authorization` header, or for clients that cannot set one in the
-    /// parameter `access_token` (RFC 6750, section 2.3).
-    fn authenticate(&self, headers: &HeaderMap, query: Option<&str>) -> Option<Principal> {
-        let from_header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    /// parameter `access_token` (RFC 6750, section 2.3). Whoever shows one that holds keeps their place at the door.
+    fn authenticate(&self, request: &Parts) -> Option<Principal> {
+        let query = request.uri.query();
+        let from_header = request.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let from_header = from_header.and_then(bearer);
         let from_query = || query?.split('&').find_map(|pair| pair.strip_prefix("access_token="));
-        self.engine.authenticate(from_header.or_else(from_query)?)
+        let principal = self.engine.authenticate(from_header.or_else(from_query)?)?;
+        if let Some(place) = request.extensions.get::<Arc<Place>>() {
+            place.is_known();
+        }
+        Some(principal)
     }
 }
 
@@ -113,29 +124,12 @@ pub async fn serve(
     listener: TcpListener,
     engine: Arc<Engine>,
     space: Option<Arc<Space>>,
+    door: Door,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let router = router(App::new(Arc::clone(&engine), space));
-    let (stopped, mut stopping) = tokio::sync::watch::channel(false);
-    let graceful = async move {
-        stop.await;
-        // Subscriptions end by it; plain requests finish by themselves.
-        engine.stop();
-        stopped.send_replace(true);
-    };
-    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>());
-    let serving = server.with_graceful_shutdown(graceful).into_future();
-    let overdue = async {
-        let _ = stopping.wait_for(|stopped| *stopped).await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = overdue => {
-            tracing::warn!("some connections were cut: they did not finish in time");
-            Ok(())
-        }
-    }
+    let router = router(App::new(Arc::clone(&engine), space, door));
+    // Subscriptions end by it; plain requests finish by themselves.
+    door::serve(listener, router, door, stop, move || engine.stop()).await
 }
 
 /// An answer in plain text.

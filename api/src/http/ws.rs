@@ -1,6 +1,6 @@
 //! GraphQL over WebSocket: the protocol `graphql-transport-ws` of the package graphql-ws (PROTOCOL.md).
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_graphql::{ServerError, parser::types::OperationType};
 use axum::{
@@ -12,8 +12,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::{
     sync::mpsc,
     task::AbortHandle,
@@ -23,7 +23,9 @@ use tracing::Instrument;
 
 use super::{
     App, MAX_BODY, bearer,
+    budget::{Over, Paid, SocketBudget},
     document::Unfit,
+    door::Place,
     graphql::{Payload, add_codes, is_request_error, log},
     plain,
 };
@@ -34,12 +36,12 @@ const PROTOCOL: &str = "graphql-transport-ws";
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The client is asked for a sign of life so often.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// A client that does not take a message for so long is cut off; it resumes from its last position.
+/// A client that does not take a message for so long is told and cut off; it resumes from its last position.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// Operations of one socket at once.
-const MAX_OPERATIONS: usize = 50;
-/// Messages that wait for the socket; the operations wait when it is full.
-const WAITING: usize = 16;
+/// A client that is cut off may still take the word why.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes of a socket's buffers for frames: there are many sockets, and most of them wait.
+const FRAME_BUFFER: usize = 4 * 1024;
 
 /// Turns a request into a socket.
 pub async fn upgrade(
@@ -59,14 +61,18 @@ pub async fn upgrade(
     if !offered.iter().any(|protocol| protocol.trim() == PROTOCOL) {
         return plain(StatusCode::BAD_REQUEST, format!("speak the sub-protocol {PROTOCOL}\n"));
     }
-    let principal = app.authenticate(request.headers(), request.uri().query());
+    let (parts, _) = request.into_parts();
+    let principal = app.authenticate(&parts);
+    let place = parts.extensions.get::<Arc<Place>>().cloned();
     // What the socket's operations log stands under the id that the answer to this request carries.
     let span = tracing::Span::current();
     upgrade
         .protocols([PROTOCOL])
+        .read_buffer_size(FRAME_BUFFER)
+        .write_buffer_size(FRAME_BUFFER)
         .max_message_size(MAX_BODY)
         .max_frame_size(MAX_BODY)
-        .on_upgrade(move |socket| Connection::new(app, principal).run(socket).instrument(span))
+        .on_upgrade(move |socket| Connection::new(app, principal, place).run(socket).instrument(span))
 }
 
 /// A browser says whose page speaks; other clients say nothing.
@@ -102,11 +108,31 @@ enum FromClient {
     },
 }
 
-/// From an operation to its socket.
-enum FromOperation {
-    Next { id: String, payload: Value },
-    Failed { id: String, errors: Value },
-    Complete { id: String },
+/// A message to the client.
+#[derive(Serialize)]
+struct ToClient<'a, T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<T>,
+}
+
+fn message<T: Serialize>(id: Option<&str>, kind: &'static str, payload: Option<T>) -> Result<String, Close> {
+    serde_json::to_string(&ToClient { id, kind, payload }).map_err(|error| {
+        tracing::error!(%error, kind, "a message to a socket cannot be written");
+        close(1011, "something went wrong here")
+    })
+}
+
+/// From an operation to its socket: a message as it goes out, paid for until it has.
+struct FromOperation {
+    id: String,
+    /// Nothing of this operation follows.
+    last: bool,
+    text: Result<String, Close>,
+    paid: Option<Paid>,
 }
 
 /// Why a socket is closed.
@@ -122,10 +148,13 @@ const fn close(code: u16, reason: &'static str) -> Close {
 struct Connection {
     app: App,
     principal: Option<Principal>,
-    acknowledged: bool,
+    /// What it may have at once, once it is known whose it is.
+    budget: Option<Arc<SocketBudget>>,
+    place: Option<Arc<Place>>,
     operations: HashMap<String, AbortHandle>,
-    sender: mpsc::Sender<FromOperation>,
-    receiver: mpsc::Receiver<FromOperation>,
+    sender: mpsc::UnboundedSender<FromOperation>,
+    /// Bounded by the budget.
+    receiver: mpsc::UnboundedReceiver<FromOperation>,
 }
 
 impl Drop for Connection {
@@ -134,10 +163,21 @@ impl Drop for Connection {
     }
 }
 
+/// Once the place at the door is needed for somebody else.
+async fn needed(place: Option<&Place>) {
+    match place {
+        Some(place) => place.is_needed().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Connection {
-    fn new(app: App, principal: Option<Principal>) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        Self { app, principal, acknowledged: false, operations: HashMap::new(), sender, receiver }
+    fn new(app: App, principal: Option<Principal>, place: Option<Arc<Place>>) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if let Some(place) = &place {
+            place.is_socket();
+        }
+        Self { app, principal, budget: None, place, operations: HashMap::new(), sender, receiver }
     }
 
     async fn run(mut self, socket: WebSocket) {
@@ -147,7 +187,10 @@ impl Connection {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
         let mut stopping = self.app.engine.stopping();
+        let place = self.place.clone();
         let end = loop {
+            // What was paid for is given back once the message has gone out.
+            let mut paid = None;
             let out = tokio::select! {
                 message = stream.next() => match message {
                     Some(Ok(Message::Text(text))) => self.receive(text.as_str()),
@@ -155,23 +198,27 @@ impl Connection {
                     Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
                 },
-                Some(message) = self.receiver.recv() => Ok(self.forward(message)),
-                () = tokio::time::sleep_until(init_by), if !self.acknowledged => {
+                Some(message) = self.receiver.recv() => self.forward(message, &mut paid),
+                () = tokio::time::sleep_until(init_by), if self.budget.is_none() => {
                     Err(close(4408, "Connection initialisation timeout"))
                 }
-                _ = ping.tick() => self.check().map(|()| Some(json!({ "type": "ping" }))),
+                _ = ping.tick() => self.check().and_then(|()| message(None, "ping", None::<()>).map(Some)),
+                () = needed(place.as_deref()) => Err(close(1013, "all places are taken: come again with a token")),
                 _ = stopping.wait_for(|stopping| *stopping) => Err(close(1001, "the server stops")),
             };
             match out {
                 Ok(None) => {}
                 Ok(Some(message)) => {
-                    let message = Message::Text(message.to_string().into());
-                    match timeout(SEND_TIMEOUT, sink.send(message)).await {
+                    let sent = tokio::select! {
+                        sent = timeout(SEND_TIMEOUT, sink.send(Message::Text(message.into()))) => sent,
+                        _ = stopping.wait_for(|stopping| *stopping) => break close(1001, "the server stops"),
+                    };
+                    match sent {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => return,
                         Err(_) => {
                             tracing::info!("a subscriber that reads too slowly was cut off");
-                            return;
+                            break close(1008, "you read too slowly: resume from your last position");
                         }
                     }
                 }
@@ -179,24 +226,25 @@ impl Connection {
             }
         };
         let frame = CloseFrame { code: end.code, reason: end.reason.into() };
-        let _ = timeout(SEND_TIMEOUT, sink.send(Message::Close(Some(frame)))).await;
+        // Whoever takes nothing does not hear it either.
+        let _ = timeout(FAREWELL, sink.send(Message::Close(Some(frame)))).await;
     }
 
     /// The token may have been taken back since the socket was opened.
     fn check(&self) -> Result<(), Close> {
         match &self.principal {
-            Some(principal) if self.acknowledged && !self.app.engine.still_valid(principal) => {
+            Some(principal) if self.budget.is_some() && !self.app.engine.still_valid(principal) => {
                 Err(close(4403, "Forbidden"))
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    fn receive(&mut self, text: &str) -> Result<Option<Value>, Close> {
-        let message: FromClient =
+    fn receive(&mut self, text: &str) -> Result<Option<String>, Close> {
+        let received: FromClient =
             serde_json::from_str(text).map_err(|_| close(4400, "not a message of graphql-transport-ws"))?;
-        match message {
-            FromClient::ConnectionInit { .. } if self.acknowledged => {
+        match received {
+            FromClient::ConnectionInit { .. } if self.budget.is_some() => {
                 Err(close(4429, "Too many initialisation requests"))
             }
             FromClient::ConnectionInit { payload } => {
@@ -205,16 +253,14 @@ impl Connection {
                 if let Some(token) = token {
                     self.principal = self.app.engine.authenticate(bearer(token).unwrap_or(token));
                 }
-                if self.principal.is_none() {
-                    return Err(close(4403, "Forbidden"));
+                let Some(principal) = &self.principal else { return Err(close(4403, "Forbidden")) };
+                self.budget = Some(self.app.budgets.socket(principal));
+                if let Some(place) = &self.place {
+                    place.is_known();
                 }
-                self.acknowledged = true;
-                Ok(Some(json!({ "type": "connection_ack" })))
+                message(None, "connection_ack", None::<()>).map(Some)
             }
-            FromClient::Ping { payload } => Ok(Some(match payload {
-                Some(payload) => json!({ "type": "pong", "payload": payload }),
-                None => json!({ "type": "pong" }),
-            })),
+            FromClient::Ping { payload } => message(None, "pong", payload).map(Some),
             FromClient::Pong {} => Ok(None),
             FromClient::Complete { id } => {
                 if let Some(operation) = self.operations.remove(&id) {
@@ -226,31 +272,34 @@ impl Connection {
         }
     }
 
-    fn subscribe(&mut self, id: String, payload: Payload) -> Result<Option<Value>, Close> {
-        if !self.acknowledged {
+    fn subscribe(&mut self, id: String, payload: Payload) -> Result<Option<String>, Close> {
+        let (Some(principal), Some(budget)) = (&self.principal, &self.budget) else {
             return Err(close(4401, "Unauthorized"));
-        }
+        };
         self.check()?;
-        let Some(principal) = &self.principal else { return Err(close(4401, "Unauthorized")) };
         if self.operations.contains_key(&id) {
             return Err(close(4409, "Subscriber for this id already exists"));
         }
         let failed = |errors: Vec<ServerError>| {
             log(&errors);
-            Ok(Some(json!({ "id": id, "type": "error", "payload": errors })))
+            message(Some(&id), "error", Some(errors)).map(Some)
         };
-        if self.operations.len() >= MAX_OPERATIONS {
-            let message = format!("a socket has at most {MAX_OPERATIONS} operations at once");
-            return failed(Unfit::new(code::QUERY_TOO_COMPLEX, message).into_errors());
-        }
+        let operation = match budget.operation() {
+            Ok(operation) => operation,
+            Err(over) => {
+                let code = if over == Over::All { code::UNAVAILABLE } else { code::QUERY_TOO_COMPLEX };
+                return failed(Unfit::new(code, over.to_string()).into_errors());
+            }
+        };
         let fit = match payload.prepare(&self.app.documents) {
             Ok(fit) => fit,
             Err(unfit) => return failed(unfit.into_errors()),
         };
         let request = fit.request.data(self.app.session(principal.clone()));
         let (schema, sender, name) = (self.app.schema.clone(), self.sender.clone(), id.clone());
-        let answer = fit.shape;
+        let (answer, budget) = (fit.shape, Arc::clone(budget));
         let work = async move {
+            let _operation = operation;
             let mut responses = match fit.kind {
                 OperationType::Mutation => {
                     // It goes on by itself when its client goes away: it is never left half-answered.
@@ -260,23 +309,29 @@ impl Connection {
                 }
                 OperationType::Query | OperationType::Subscription => schema.execute_stream(request),
             };
-            while let Some(mut response) = responses.next().await {
+            let send = async |text: Result<String, Close>, last: bool| {
+                let length = text.as_ref().map_or(0, String::len);
+                let paid = budget.bytes(length).await;
+                sender.send(FromOperation { id: name.clone(), last, text, paid }).is_ok() && !last
+            };
+            loop {
+                budget.room().await;
+                let Some(mut response) = responses.next().await else { break };
                 answer.complete(&mut response);
                 add_codes(&mut response);
                 log(&response.errors);
-                let message = if is_request_error(&response) {
-                    let errors = serde_json::to_value(&response.errors).unwrap_or_default();
-                    FromOperation::Failed { id: name.clone(), errors }
+                let last = is_request_error(&response);
+                let text = if last {
+                    message(Some(&name), "error", Some(&response.errors))
                 } else {
-                    let payload = serde_json::to_value(&response).unwrap_or_default();
-                    FromOperation::Next { id: name.clone(), payload }
+                    message(Some(&name), "next", Some(&response))
                 };
-                let last = matches!(message, FromOperation::Failed { .. });
-                if sender.send(message).await.is_err() || last {
+                drop(response);
+                if !send(text, last).await {
                     return;
                 }
             }
-            let _ = sender.send(FromOperation::Complete { id: name }).await;
+            send(message(Some(&name), "complete", None::<()>), true).await;
         };
         let task = tokio::spawn(work.in_current_span());
         self.operations.insert(id, task.abort_handle());
@@ -284,20 +339,10 @@ impl Connection {
     }
 
     /// What an operation says goes out, unless the client has completed it.
-    fn forward(&mut self, message: FromOperation) -> Option<Value> {
-        match message {
-            FromOperation::Next { id, payload } if self.operations.contains_key(&id) => {
-                Some(json!({ "id": id, "type": "next", "payload": payload }))
-            }
-            FromOperation::Failed { id, errors } => {
-                self.operations.remove(&id)?;
-                Some(json!({ "id": id, "type": "error", "payload": errors }))
-            }
-            FromOperation::Complete { id } => {
-                self.operations.remove(&id)?;
-                Some(json!({ "id": id, "type": "complete" }))
-            }
-            FromOperation::Next { .. } => None,
-        }
+    fn forward(&mut self, from: FromOperation, paid: &mut Option<Paid>) -> Result<Option<String>, Close> {
+        let FromOperation { id, last, text, paid: held } = from;
+        let goes_on = if last { self.operations.remove(&id).is_some() } else { self.operations.contains_key(&id) };
+        *paid = held;
+        if goes_on { text.map(Some) } else { Ok(None) }
     }
 }

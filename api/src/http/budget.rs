@@ -1,0 +1,199 @@
+//! What sockets may have at once: operations, and bytes that wait to be read.
+//!
+//! Three budgets apply together: that of a socket, that of whoever it belongs to, and that of all. An operation asks for
+//! room before it makes its next message and pays for it until the socket has written it, so that whoever does not read
+//! costs what fits into a socket, however much there would be to say.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use docket_core::event::Actor;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::engine::Principal;
+
+/// Operations of all sockets at once.
+const OPERATIONS: usize = 10_000;
+/// Operations of one principal at once, over all sockets.
+const PRINCIPAL_OPERATIONS: usize = 2_000;
+/// Operations of one socket at once.
+const SOCKET_OPERATIONS: usize = 50;
+/// Bytes that wait in all sockets.
+const BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that wait in the sockets of one principal.
+const PRINCIPAL_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that wait in one socket; a longer message waits alone.
+const SOCKET_BYTES: usize = 32 * 1024;
+/// Principals that are kept before those without a socket are let go.
+const KEPT: usize = 1024;
+
+/// What is over: in words for whoever asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The socket's own limit.
+    Socket,
+    /// That of the principal.
+    Principal,
+    /// That of the server.
+    All,
+}
+
+impl std::fmt::Display for Over {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket => write!(f, "a socket has at most {SOCKET_OPERATIONS} operations at once: complete some"),
+            Self::Principal => {
+                write!(f, "you have at most {PRINCIPAL_OPERATIONS} operations at once, over all sockets: complete some")
+            }
+            Self::All => {
+                write!(f, "the server has at most {OPERATIONS} operations of sockets at once: try again later")
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Share {
+    operations: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
+
+impl Share {
+    fn new(operations: usize, bytes: usize) -> Self {
+        Self { operations: Arc::new(Semaphore::new(operations)), bytes: Arc::new(Semaphore::new(bytes)) }
+    }
+}
+
+/// The budgets of all.
+#[derive(Debug)]
+pub struct Budgets {
+    all: Arc<Share>,
+    principals: Mutex<HashMap<Actor, Weak<Share>>>,
+}
+
+impl Budgets {
+    pub fn new() -> Self {
+        Self { all: Arc::new(Share::new(OPERATIONS, BYTES)), principals: Mutex::default() }
+    }
+
+    /// The budget of a new socket of this principal: tokens of the same one share it.
+    pub fn socket(&self, principal: &Principal) -> Arc<SocketBudget> {
+        let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
+        if principals.len() >= KEPT {
+            principals.retain(|_, share| share.strong_count() > 0);
+        }
+        let actor = principal.actor();
+        let share = principals.get(&actor).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let share = Arc::new(Share::new(PRINCIPAL_OPERATIONS, PRINCIPAL_BYTES));
+            principals.insert(actor, Arc::downgrade(&share));
+            share
+        });
+        Arc::new(SocketBudget {
+            own: Share::new(SOCKET_OPERATIONS, SOCKET_BYTES),
+            principal: share,
+            all: Arc::clone(&self.all),
+        })
+    }
+}
+
+/// What one socket may have.
+#[derive(Debug)]
+pub struct SocketBudget {
+    own: Share,
+    principal: Arc<Share>,
+    all: Arc<Share>,
+}
+
+/// A part of a budget; given back when dropped.
+#[derive(Debug)]
+pub struct Paid {
+    _permits: [OwnedSemaphorePermit; 3],
+}
+
+impl SocketBudget {
+    /// The right to one more operation.
+    ///
+    /// # Errors
+    /// When one of the budgets is used up.
+    pub fn operation(&self) -> Result<Paid, Over> {
+        let one = |share: &Share, over| Arc::clone(&share.operations).try_acquire_owned().map_err(|_| over);
+        let permits =
+            [one(&self.own, Over::Socket)?, one(&self.principal, Over::Principal)?, one(&self.all, Over::All)?];
+        Ok(Paid { _permits: permits })
+    }
+
+    /// Waits until the socket can take something: nothing is made before that only to wait.
+    pub async fn room(&self) {
+        // None of the semaphores is ever closed.
+        let _ = self.own.bytes.acquire().await;
+    }
+
+    /// Pays for a message; `None` never happens while the server lives.
+    pub async fn bytes(&self, length: usize) -> Option<Paid> {
+        let pay = async |share: &Share, most: usize| {
+            let length = u32::try_from(length.min(most)).unwrap_or(u32::MAX);
+            Arc::clone(&share.bytes).acquire_many_owned(length).await.ok()
+        };
+        // Always in this order, and given back by the sockets alone: nobody waits for each other.
+        let permits = [
+            pay(&self.own, SOCKET_BYTES).await?,
+            pay(&self.principal, PRINCIPAL_BYTES).await?,
+            pay(&self.all, BYTES).await?,
+        ];
+        Some(Paid { _permits: permits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use docket_core::access::Role;
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn admin(label: &str) -> Principal {
+        Principal { role: Role::Administrator, label: label.into(), token: None }
+    }
+
+    #[test]
+    fn a_socket_a_principal_and_all_have_so_many_operations_at_once() {
+        let budgets = Budgets::new();
+        let fill = |label: &str, operations: usize| -> Vec<_> {
+            (0..operations.div_ceil(SOCKET_OPERATIONS))
+                .flat_map(|_| {
+                    let socket = budgets.socket(&admin(label));
+                    (0..SOCKET_OPERATIONS).map(move |_| socket.operation()).collect::<Vec<_>>()
+                })
+                .collect()
+        };
+        let socket = budgets.socket(&admin("one"));
+        let held: Vec<_> = (0..SOCKET_OPERATIONS).map(|_| socket.operation().unwrap()).collect();
+        assert_eq!(socket.operation().map(drop), Err(Over::Socket));
+        let more = fill("one", PRINCIPAL_OPERATIONS - SOCKET_OPERATIONS);
+        assert!(more.iter().all(Result::is_ok));
+        assert_eq!(budgets.socket(&admin("one")).operation().map(drop), Err(Over::Principal));
+        let others: Vec<_> = (0..4).flat_map(|n| fill(&format!("other {n}"), PRINCIPAL_OPERATIONS)).collect();
+        assert!(others.iter().all(Result::is_ok));
+        assert_eq!(budgets.socket(&admin("late")).operation().map(drop), Err(Over::All));
+        drop((held, more, others));
+        assert!(budgets.socket(&admin("late")).operation().is_ok());
+    }
+
+    #[test]
+    fn what_waits_in_a_socket_is_bounded_and_a_long_message_waits_alone() {
+        let budgets = Budgets::new();
+        let socket = budgets.socket(&admin("one"));
+        let first = socket.bytes(SOCKET_BYTES - 10).now_or_never().flatten().unwrap();
+        assert!(socket.room().now_or_never().is_some());
+        assert!(socket.bytes(11).now_or_never().is_none());
+        drop(first);
+        let long = socket.bytes(100 * SOCKET_BYTES).now_or_never().flatten().unwrap();
+        assert!(socket.room().now_or_never().is_none());
+        // Other sockets have room.
+        assert!(budgets.socket(&admin("one")).bytes(100).now_or_never().flatten().is_some());
+        drop(long);
+        assert!(socket.room().now_or_never().is_some());
+    }
+}
