@@ -26,8 +26,8 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        /// The clock may be set while we sleep; look at it again from time to time.
-        const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+        /// The clock may be set while we sleep, which no timer of the system notices: look at it again from time to time.
+        const LONGEST_SLEEP: Duration = Duration::from_secs(1);
         Box::pin(async move {
             loop {
                 let left = at.millis_since(self.now());

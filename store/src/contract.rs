@@ -194,9 +194,11 @@ pub async fn a_page_is_bounded_by_bytes_and_never_empty(log: Arc<dyn EventLog>) 
     let none = log.read_page(Position::START, Page { commits: 100, bytes: 0 }).unwrap();
     assert_eq!(none, all[..1], "the first one always comes");
     assert_eq!(log.read_page(Position::START, Page { commits: 0, bytes: 1_000 }).unwrap(), []);
+    assert_eq!(log.read_last(stream(99)).unwrap(), None);
     for n in 0..3 {
         let positions = |after| log.stream_positions(stream(n), after).unwrap();
         let read = |after| log.read_stream(stream(n), after).unwrap();
+        assert_eq!(log.read_last(stream(n)).unwrap(), read(Position::START).pop());
         let expected: Vec<_> = read(Position::START).iter().map(|commit| commit.position).collect();
         assert_eq!(positions(Position::START), expected);
         assert_eq!(positions(expected[1]), expected[2..]);

@@ -302,6 +302,14 @@ pub trait EventLog: Send + Sync + 'static {
         Ok(self.read_stream(stream, after)?.iter().map(|commit| commit.position).collect())
     }
 
+    /// The latest durable commit of a stream, when it has one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read_last(&self, stream: StreamId) -> Result<Option<Arc<Commit>>, ReadError> {
+        Ok(self.read_stream(stream, Position::START)?.pop())
+    }
+
     /// The position at which a commit id is stored.
     ///
     /// # Errors

@@ -115,6 +115,14 @@ impl EventLog for MemoryLog {
         }))
     }
 
+    fn read_last(&self, stream: StreamId) -> Result<Option<Arc<Commit>>, ReadError> {
+        let last = self.read(|inner| inner.index.latest(&stream));
+        Ok(last
+            .map(|at| self.read_all(Position::new(at.get() - 1), 1))
+            .transpose()?
+            .and_then(|mut commits| commits.pop()))
+    }
+
     fn find(&self, id: CommitId) -> Result<Option<Position>, ReadError> {
         Ok(self.read(|inner| inner.index.find(&id)))
     }

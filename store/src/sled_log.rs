@@ -618,6 +618,16 @@ impl EventLog for SledLog {
         Ok(positions)
     }
 
+    fn read_last(&self, stream: StreamId) -> Result<Option<Arc<Commit>>, ReadError> {
+        let head = self.head().position;
+        let mut next = self.shared.latest(&stream)?;
+        while next > head {
+            // The writer knows it already; nobody else does yet.
+            next = self.shared.commit(next)?.previous;
+        }
+        if next.is_start() { Ok(None) } else { self.shared.commit(next).map(Some) }
+    }
+
     fn find(&self, id: CommitId) -> Result<Option<Position>, ReadError> {
         // The index knows a commit a moment before it is published; nobody else does yet.
         let head = self.head().position;

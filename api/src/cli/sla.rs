@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{Global, desk, instant, open::views_read_only, print, print_json};
 use crate::{
     clock::{Clock, SystemClock},
-    engine::{explanations, supposed},
+    engine::{explanations, latest, supposed},
 };
 
 /// Arguments of `docket explain`.
@@ -51,7 +51,7 @@ pub fn explain(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
     {
         bail!("the ticket was opened at {}, after --at", row.opened_at);
     }
-    let explained = explanations(&commits, &views, args.at.unwrap_or_else(|| SystemClock.now()));
+    let explained = explanations(&commits, &views, args.at.unwrap_or_else(|| latest(&commits, SystemClock.now())));
     if global.json {
         return print_json(&explained.iter().map(explanation_json).collect::<Vec<_>>());
     }

@@ -126,18 +126,21 @@ impl Engine {
             {
                 return Err(EngineError::Conflict { stream, actual: loaded.version });
             }
-            let now = self.now();
-            if let Some(breach) = passed_deadline(&commands, &loaded, &views, now) {
+            // Instants of a stream never fall behind. Where the clock was set back, time stands still until it has caught
+            // up; what the clock said is kept beside them.
+            let recorded_at = self.now();
+            let now = recorded_at.max(loaded.latest);
+            if let Some(due) = passed_deadline(&commands, &loaded, &views, now) {
                 // What has come due is on record before anything ends its clock, and is no reason to refuse whoever saw the
                 // ticket before it.
-                let said = self.say_breach(ticket, breach).await?;
+                let said = self.say_due(ticket, due).await?;
                 if said > loaded.version {
                     at_least = said;
                     wanted = wanted.map(|_| said);
                     continue;
                 }
             }
-            let at = request.occurred_at.unwrap_or(now);
+            let at = request.occurred_at.map_or(now, |at| at.max(loaded.latest));
             let (state, events) = self.decided(acting, &commands, &views, &loaded, at, now)?;
             if events.is_empty() {
                 let stored = self.keep_answer(acting, key.filter(|_| commit.is_none()), stream, loaded.version).await?;
@@ -149,7 +152,7 @@ impl Engine {
                 stream,
                 expected: if loaded.version.is_start() { Expected::NoStream } else { Expected::At(loaded.version) },
                 events,
-                recorded_at: now,
+                recorded_at,
                 actor: acting.actor.clone(),
                 cause: request.cause.clone(),
                 correlation,
@@ -160,7 +163,7 @@ impl Engine {
                 Ok(position) => {
                     let stored = self.settled(key, stream, position, correlation).await?;
                     if stored.earlier.is_none() {
-                        self.remember(ticket, Loaded { version: position, ticket: state.map(Arc::new) });
+                        self.remember(ticket, Loaded { version: position, ticket: state.map(Arc::new), latest: at });
                     }
                     return self.done(stored).await;
                 }
@@ -176,8 +179,8 @@ impl Engine {
         }
     }
 
-    /// Writes down a deadline that has passed, as the timer would; gives the ticket's version after it.
-    async fn say_breach(
+    /// Writes down what has come due, as the timer would; gives the ticket's version after it.
+    async fn say_due(
         &self,
         ticket: TicketId,
         (due_at, command): (Timestamp, TimerCommand),
@@ -251,7 +254,7 @@ impl Engine {
     pub(super) async fn load(&self, id: TicketId, at_least: Position) -> Result<(Arc<Views>, Loaded), EngineError> {
         let views = self.views();
         let shown = views.tickets().by_id(&id).map_or(Position::START, |row| row.version);
-        let kept = self.cache().get(&id).cloned().unwrap_or(Loaded { version: Position::START, ticket: None });
+        let kept = self.cache().get(&id).cloned().unwrap_or_default();
         if kept.version >= shown.max(at_least) {
             // It may be ahead of the views of this moment; its desk must not be. Most often it is not, and then nothing is
             // waited for: commands that are begun in order stand in the log in order.
@@ -284,7 +287,9 @@ impl Engine {
         let views = self.views_at(version, VIEW_WAIT).await?;
         let state = kept.ticket.as_deref().cloned();
         let ticket = fold(state, commits, &views).map_err(|reason| EngineError::Ticket { ticket: id, reason })?;
-        let loaded = Loaded { version, ticket: ticket.map(Arc::new) };
+        let latest = commits.iter().flat_map(|commit| &commit.events).map(|event| event.occurred_at);
+        let latest = latest.fold(kept.latest, Timestamp::max);
+        let loaded = Loaded { version, ticket: ticket.map(Arc::new), latest };
         self.remember(id, loaded.clone());
         Ok((views, loaded))
     }
@@ -299,7 +304,7 @@ impl Engine {
         let views = self.views();
         let behind = |id: &TicketId| {
             let shown = views.tickets().by_id(id).map_or(Position::START, |row| row.version);
-            let kept = self.cache().get(id).cloned().unwrap_or(Loaded { version: Position::START, ticket: None });
+            let kept = self.cache().get(id).cloned().unwrap_or_default();
             (kept.version < shown).then_some((*id, kept))
         };
         let behind: Vec<(TicketId, Loaded)> = tickets.iter().filter_map(behind).collect();
@@ -349,7 +354,7 @@ impl Engine {
         self.cache().remove(id);
     }
 
-    /// Appends events of now, for requests that are not about a ticket.
+    /// Appends events of now, for requests that are not about a ticket; not before what stands in the stream.
     pub(super) async fn append(
         &self,
         acting: &Acting,
@@ -358,21 +363,39 @@ impl Engine {
         expected: Expected,
         events: Vec<Event>,
     ) -> Result<Stored, EngineError> {
-        let (now, correlation) = (self.now(), CorrelationId::new(Ulid::generate()));
-        let append = Append {
-            id: commit_id(acting, key),
-            stream,
-            expected,
-            events: events.into_iter().map(|event| DatedEvent { occurred_at: now, event }).collect(),
-            recorded_at: now,
-            actor: acting.actor.clone(),
-            cause: Cause::of(CauseKind::Request),
-            correlation,
-            token: acting.token,
-            request: key.map(IdempotencyKey::fingerprint),
-        };
-        let position = self.log.append(append).await?;
-        self.settled(key, stream, position, correlation).await
+        let correlation = CorrelationId::new(Ulid::generate());
+        let give_up_at = tokio::time::Instant::now() + RETRY_FOR;
+        loop {
+            let log = Arc::clone(&self.log);
+            let last = self.beside(move || Ok(log.read_last(stream)?)).await?;
+            let recorded_at = self.now();
+            let instants = last.iter().flat_map(|commit| &commit.events).map(|event| event.occurred_at);
+            let at = instants.fold(recorded_at, Timestamp::max);
+            // Whoever does not care what stands there cares that nothing later does.
+            let as_seen = match (expected, &last) {
+                (Expected::Any, Some(last)) => Expected::At(last.position),
+                (Expected::Any, None) => Expected::NoStream,
+                (Expected::At(_) | Expected::NoStream, _) => expected,
+            };
+            let append = Append {
+                id: commit_id(acting, key),
+                stream,
+                expected: as_seen,
+                events: events.iter().map(|event| DatedEvent { occurred_at: at, event: event.clone() }).collect(),
+                recorded_at,
+                actor: acting.actor.clone(),
+                cause: Cause::of(CauseKind::Request),
+                correlation,
+                token: acting.token,
+                request: key.map(IdempotencyKey::fingerprint),
+            };
+            match self.log.append(append).await {
+                Ok(position) => return self.settled(key, stream, position, correlation).await,
+                Err(AppendError::Conflict { .. })
+                    if expected == Expected::Any && tokio::time::Instant::now() < give_up_at => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 
@@ -389,7 +412,8 @@ impl Stored {
     }
 }
 
-/// The earliest deadline that has passed and is not on record, when somebody else than a timer is about to act.
+/// What is to be said first of deadlines that have passed and are not on record, when somebody else than a timer is about to
+/// act: the earliest warning or breach.
 fn passed_deadline(
     commands: &[TicketCommand],
     loaded: &Loaded,
@@ -401,7 +425,9 @@ fn passed_deadline(
         return None;
     }
     let timers = clocks.timers(views.desk().desk()).into_iter();
-    timers.filter(|(at, timer)| *at < now && matches!(timer, TimerCommand::Breach { .. })).min()
+    // A warning that comes after its breach would not be one: whoever is faster than the timers says both.
+    let said = |timer: &TimerCommand| matches!(timer, TimerCommand::Warn { .. } | TimerCommand::Breach { .. });
+    timers.filter(|(at, timer)| *at < now && said(timer)).min()
 }
 
 /// The fold of a ticket's commits; why they cannot be folded, when they hold what this program does not know: deciding

@@ -37,7 +37,7 @@ pub use error::{EngineError, chain};
 pub use keys::IdempotencyKey;
 pub use people::{Issued, NewCustomer};
 pub use reads::{History, Stop};
-pub use service_levels::{Reapplied, explanations, supposed};
+pub use service_levels::{Reapplied, explanations, latest, supposed};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
@@ -81,6 +81,15 @@ const TURNS: usize = 2;
 struct Loaded {
     version: Position,
     ticket: Option<Arc<Ticket>>,
+    /// The latest instant in its stream.
+    latest: Timestamp,
+}
+
+impl Default for Loaded {
+    /// Of a ticket that is not there yet.
+    fn default() -> Self {
+        Self { version: Position::START, ticket: None, latest: Timestamp::MIN }
+    }
 }
 
 /// How a command is to be carried out.
@@ -90,7 +99,8 @@ pub struct Request {
     pub expected: Option<Position>,
     /// The same key of the same principal is carried out once, for ever.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// When it happened, when not now.
+    /// When it happened, when not now. An instant before the ticket's latest one becomes that one: instants of a stream
+    /// never fall behind.
     pub occurred_at: Option<Timestamp>,
     /// Why.
     pub cause: Cause,

@@ -170,6 +170,12 @@ fn replace<T: Clone, K: PartialEq>(all: &mut Vec<T>, new: &[T], key: impl Fn(&T)
     all.extend_from_slice(new);
 }
 
+/// The present, or the latest instant of these commits where the clock was set back behind it: the moment at which all that
+/// happened can be seen.
+pub fn latest(commits: &[Arc<Commit>], now: Timestamp) -> Timestamp {
+    commits.iter().flat_map(|commit| &commit.events).map(|event| event.occurred_at).fold(now, Timestamp::max)
+}
+
 /// The derivation of every clock of a ticket, from its commits, as seen at `now`: what happened later is left out.
 pub fn explanations(commits: &[Arc<Commit>], views: &Views, now: Timestamp) -> Vec<Explanation> {
     let events = commits.iter().flat_map(|commit| {

@@ -22,7 +22,7 @@ use super::{
     sla::SlaExplanation,
     timeline::{TimelineConnection, entries},
 };
-use crate::engine::{Action, Resource, explanations};
+use crate::engine::{Action, Resource, explanations, latest};
 
 /// A ticket. What is internal to the desk is null or empty for customers.
 #[derive(Debug, Clone)]
@@ -285,7 +285,8 @@ impl Ticket {
     async fn sla_clocks(&self, context: &Context<'_>) -> Result<Vec<SlaClock>, Error> {
         let row = self.row()?;
         Ok(if self.internal(context)? {
-            let now = Session::of(context)?.engine.now();
+            // A clock that was set back is behind what stands in the ticket.
+            let now = Session::of(context)?.engine.now().max(row.updated_at);
             row.clocks.clocks.iter().map(|clock| SlaClock::of(clock, now)).collect()
         } else {
             vec![]
@@ -301,7 +302,7 @@ impl Ticket {
         let session = Session::of(context)?.at(&self.views);
         let (history, now) = (session.history(self.row()?.id).await?, session.engine.now());
         let views = Arc::clone(&self.views);
-        let explained = session.engine.beside(move || Ok(explanations(&history, &views, now))).await;
+        let explained = session.engine.beside(move || Ok(explanations(&history, &views, latest(&history, now)))).await;
         Ok(explained.map_err(|error| top_level(&error))?.into_iter().map(SlaExplanation::from).collect())
     }
 

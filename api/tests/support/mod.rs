@@ -107,7 +107,13 @@ impl Docket {
 
     pub fn serve_with(&self, args: &[&str]) -> Server {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
-        command.args(args).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(args);
+        self.serve_by(command)
+    }
+
+    /// Starts the server by this command and waits until it answers.
+    pub fn serve_by(&self, mut command: Command) -> Server {
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();

@@ -129,9 +129,9 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Its length in milliseconds.
-    pub const fn millis(&self) -> i64 {
-        self.to.millis_since(self.from)
+    /// Its length in milliseconds; none where an early log's instants fall behind each other.
+    pub fn millis(&self) -> i64 {
+        self.to.millis_since(self.from).max(0)
     }
 }
 
