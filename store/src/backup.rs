@@ -22,6 +22,7 @@ use crate::{
     database::rebuild_database,
     files,
     journal::{frame, sound_frames},
+    leftovers::{self, Leftover, LeftoverKind, Making},
     log::{Head, ReadError},
     seal::{Seal, prove_database, write_seal},
     sled_log::{OpenError, new_volume},
@@ -36,8 +37,15 @@ const MANIFEST: &str = "backup.json";
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The target holds something else.
-    #[error("{0} is not empty and is no backup: name an empty or a new directory")]
-    NotEmpty(PathBuf),
+    #[error(
+        "{path} is not empty and is no backup (it holds {found}): nothing in it was touched. Name an empty or a new directory"
+    )]
+    NotEmpty {
+        /// The target.
+        path: PathBuf,
+        /// What was found in it, in words.
+        found: String,
+    },
     /// No backup is there.
     #[error("{0} is no backup: it has no backup.json. Name the directory that `docket backup` wrote to")]
     NotABackup(PathBuf),
@@ -94,6 +102,14 @@ pub enum BackupError {
     /// Somebody else writes to it.
     #[error("another backup to {0} is going on: wait for it")]
     Busy(PathBuf),
+    /// Somebody else restores to the same place.
+    #[error("another restore to {target} is going on, in {making}: nothing was touched. Wait for it, or stop it first")]
+    Restoring {
+        /// Where the restored directory is to be.
+        target: PathBuf,
+        /// Where the other one makes it.
+        making: PathBuf,
+    },
     /// The log cannot be read.
     #[error("the log cannot be backed up: {0}")]
     Log(#[from] ReadError),
@@ -164,6 +180,17 @@ pub struct BackupReport {
     pub copied_texts: u64,
     /// Volumes that were there already.
     pub kept_volumes: u64,
+}
+
+/// What a restore made, and what it met of earlier ones.
+#[derive(Debug)]
+pub struct Restored {
+    /// The data directory.
+    pub data: DataDir,
+    /// What restores that were killed had left beside it; it was removed.
+    pub removed: Vec<PathBuf>,
+    /// What has the name of such a leftover and holds something else; it was left alone.
+    pub left: Vec<Leftover>,
 }
 
 /// A backup on disk.
@@ -318,39 +345,51 @@ impl Backup {
     }
 
     /// Makes a data directory of the backup where nothing is: checked while it is copied, and named last, so an interrupted
-    /// restore leaves nothing that could be taken for a desk.
+    /// restore leaves nothing that could be taken for a desk. What earlier restores to the same target left when they were
+    /// killed is removed first, and told.
     ///
     /// # Errors
-    /// When something is in the way, or the backup is damaged. The target is not touched then.
-    pub fn restore(&self, target: &Path, progress: impl FnMut(Position)) -> Result<DataDir, BackupError> {
+    /// When something is in the way, another restore to the target is going on, or the backup is damaged. The target is not
+    /// touched then.
+    pub fn restore(&self, target: &Path, progress: impl FnMut(Position)) -> Result<Restored, BackupError> {
         let there = match fs::read_dir(target) {
-            Ok(mut entries) => Some(entries.next().is_some()),
+            Ok(mut entries) => Some(entries.next().transpose().map_err(io_at(target))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(BackupError::Io { path: target.to_owned(), source }),
         };
-        if there == Some(true) {
-            return Err(BackupError::NotEmpty(target.to_owned()));
+        if let Some(Some(entry)) = &there {
+            let found = format!("{:?}", entry.file_name());
+            return Err(BackupError::NotEmpty { path: target.to_owned(), found });
         }
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "desk".into());
-        let making = parent.join(format!(".{name}.restoring-{}", std::process::id()));
+        let parent = leftovers::parent(target);
         files::create_dir(&parent).map_err(io_at(&parent))?;
-        let made = self.restore_into(&making, progress).and_then(|()| {
+        let (mut removed, mut left) = (Vec::new(), Vec::new());
+        for leftover in leftovers::of_restores(target).map_err(io_at(&parent))? {
+            let path = leftover.path.clone();
+            match leftover.kind {
+                LeftoverKind::InUse => return Err(BackupError::Restoring { target: target.to_owned(), making: path }),
+                LeftoverKind::Foreign(_) => left.push(leftover),
+                LeftoverKind::Dead => match leftovers::remove(&path).map_err(io_at(&path))? {
+                    true => removed.push(path),
+                    false => return Err(BackupError::Restoring { target: target.to_owned(), making: path }),
+                },
+            }
+        }
+        let making = Making::begin(target)?;
+        let made = self.restore_into(making.path(), progress).and_then(|()| {
             if there.is_some() {
                 fs::remove_dir(target).map_err(io_at(target))?;
             }
-            fs::rename(&making, target).and_then(|()| files::sync_dir(&parent)).map_err(io_at(target))
+            fs::rename(making.path(), target).and_then(|()| files::sync_dir(&parent)).map_err(io_at(target))
         });
         if let Err(error) = made {
-            if let Err(leftover) = files::remove_dir(&making) {
-                tracing::warn!(%leftover, path = %making.display(), "what a failed restore left could not be removed");
+            let path = making.path();
+            if let Err(leftover) = files::remove_dir(path) {
+                tracing::warn!(%leftover, path = %path.display(), "what a failed restore left could not be removed");
             }
             return Err(error);
         }
-        Ok(DataDir::open(target)?)
+        Ok(Restored { data: DataDir::open(target)?, removed, left })
     }
 
     fn restore_into(&self, making: &Path, progress: impl FnMut(Position)) -> Result<(), BackupError> {
@@ -444,37 +483,9 @@ pub fn backup(
     bytes_per_second: Option<u64>,
     mut progress: impl FnMut(Position),
 ) -> Result<BackupReport, BackupError> {
-    let before = match Backup::open(dir) {
-        Ok(backup) => Some(backup.manifest),
-        Err(BackupError::NotABackup(_)) => {
-            // What an interrupted first backup left is one's own.
-            let strange = |name: &std::ffi::OsStr| !["log", "content", "lock", "of"].iter().any(|own| name == *own);
-            let foreign = match fs::read_dir(dir) {
-                Ok(entries) => {
-                    let names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
-                    let names = names.map_err(io_at(dir))?;
-                    let begun = fs::read_to_string(dir.join("of")).is_ok_and(|of| of == data.log_id());
-                    !names.is_empty() && (!begun || names.iter().any(|name| strange(name)))
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-                Err(source) => return Err(BackupError::Io { path: dir.to_owned(), source }),
-            };
-            if foreign {
-                return Err(BackupError::NotEmpty(dir.to_owned()));
-            }
-            None
-        }
-        Err(error) => return Err(error),
-    };
-    if let Some(before) = &before
-        && before.log_id != data.log_id()
-    {
-        return Err(BackupError::AnotherLog {
-            path: dir.to_owned(),
-            found: before.log_id.clone(),
-            expected: data.log_id().to_owned(),
-        });
-    }
+    // Looked at before anything is made, so that nobody else's directory is touched; and once more with the lock, as another
+    // backup may have been completed in between.
+    begun(dir, data.log_id())?;
     files::create_dir(dir).map_err(io_at(dir))?;
     let lock =
         OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(io_at(dir))?;
@@ -482,6 +493,7 @@ pub fn backup(
         fs::TryLockError::WouldBlock => BackupError::Busy(dir.to_owned()),
         fs::TryLockError::Error(source) => BackupError::Io { path: dir.to_owned(), source },
     })?;
+    let before = begun(dir, data.log_id())?;
     let of = dir.join("of");
     if before.is_none() {
         files::write_atomically(&of, data.log_id().as_bytes()).map_err(io_at(&of))?;
@@ -504,6 +516,54 @@ pub fn backup(
     files::write_atomically(&path, text.as_bytes()).map_err(io_at(&path))?;
     let Copying { copied_bytes, kept_volumes, .. } = copy;
     Ok(BackupReport { manifest, copied_bytes, copied_texts, kept_volumes })
+}
+
+/// What a backup of this log finds in its directory: the mark of the one before; `None` where nothing is, or only what a
+/// first backup of this log leaves that was interrupted at any point before its mark. Changes nothing.
+fn begun(dir: &Path, log_id: &str) -> Result<Option<Manifest>, BackupError> {
+    let another = |found: String| BackupError::AnotherLog { path: dir.to_owned(), found, expected: log_id.to_owned() };
+    match Backup::open(dir) {
+        Ok(backup) if backup.manifest.log_id == log_id => return Ok(Some(backup.manifest)),
+        Ok(backup) => return Err(another(backup.manifest.log_id)),
+        Err(BackupError::NotABackup(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(io_at(dir))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(BackupError::Io { path: dir.to_owned(), source }),
+    };
+    // Written whole and synced before it gets its name; empty, all the same, on a file system that keeps names before bytes.
+    let of = match fs::read_to_string(dir.join("of")) {
+        Ok(of) => Some(of),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(BackupError::Io { path: dir.join("of"), source }),
+    };
+    if let Some(of) = &of
+        && of != log_id
+        && of.parse::<ulid::Ulid>().is_ok()
+    {
+        return Err(another(of.clone()));
+    }
+    let ours = of.as_deref() == Some(log_id);
+    for path in entries {
+        let what = fs::symlink_metadata(&path).map_err(io_at(&path))?;
+        let own = match path.file_name().and_then(|name| name.to_str()) {
+            // Nothing is ever written to it.
+            Some("lock") => what.is_file() && what.len() == 0,
+            Some("of") => what.is_file() && of.as_deref().is_some_and(|of| log_id.starts_with(of)),
+            // Small, whatever part of it was written.
+            Some("of.tmp") => what.is_file() && what.len() <= log_id.len() as u64,
+            Some("backup.json.tmp") => what.is_file() && ours,
+            Some("log" | "content") => what.is_dir() && ours,
+            Some(_) | None => false,
+        };
+        if !own {
+            let found = format!("{:?}", path.file_name().unwrap_or_default());
+            return Err(BackupError::NotEmpty { path: dir.to_owned(), found });
+        }
+    }
+    Ok(None)
 }
 
 struct Copying<'a> {

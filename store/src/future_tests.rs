@@ -426,7 +426,7 @@ fn what_a_newer_program_wrote_is_read_past_in_every_state_of_the_log() {
     backup(&data(dir), &kept, Timestamp::from_millis(0), None, |_| {}).unwrap();
     let kept = Backup::open(&kept).unwrap();
     kept.verify(None, |_| {}).unwrap();
-    let restored = kept.restore(&dir.join("restored"), |_| {}).unwrap();
+    let restored = kept.restore(&dir.join("restored"), |_| {}).unwrap().data;
     assert!(verify(&restored, &VerifyOptions::default(), |_| {}).unwrap().ok());
     assert_eq!(is_read_again(&SledLog::open(restored, TINY).unwrap()), all);
 }

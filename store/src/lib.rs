@@ -19,6 +19,7 @@ mod filter;
 mod held;
 mod index;
 mod journal;
+mod leftovers;
 mod log;
 mod memory;
 mod pages;
@@ -40,12 +41,13 @@ pub mod contract;
 #[allow(clippy::panic, clippy::missing_panics_doc, reason = "a panic is how a fuzzer is told")]
 pub mod fuzz;
 
-pub use backup::{BackedVolume, Backup, BackupError, BackupReport, Manifest, backup};
+pub use backup::{BackedVolume, Backup, BackupError, BackupReport, Manifest, Restored, backup};
 pub use check::{Finding, Part, Remedy, Unknown};
 pub use codec::{BlockHash, MAX_COMMIT_BYTES, MAX_EVENT_BYTES};
 pub use content::{ContentError, ContentFile, ContentStore};
 pub use data_dir::{DataDir, DataDirError};
 pub use held::DataLock;
+pub use leftovers::{Leftover, LeftoverKind, of_restores as leftovers_of_restores};
 pub use log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Follower, Head, Page, ReadError};
 pub use memory::MemoryLog;
 pub use repair::{RepairOptions, RepairReport, open_for_repair, repair};

@@ -20,6 +20,7 @@ use crate::{
     database::Database,
     files,
     index::Index,
+    leftovers::{self, Leftover, LeftoverKind},
     log::{Head, ReadError},
     seal::{Seal, seal_is},
     volume::{BlockWalk, CleanStop, VolumePath},
@@ -97,6 +98,8 @@ pub struct VerifyReport {
     pub texts: u64,
     /// What was not looked at, and why.
     pub unchecked: Vec<String>,
+    /// What restores that were killed have left beside the directory, and what is to be done with each.
+    pub leftovers: Vec<String>,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
@@ -166,6 +169,7 @@ pub fn verify_from(
         databases: 0,
         texts: 0,
         unchecked: Vec::new(),
+        leftovers: leftovers_beside(data)?,
         findings: Vec::new(),
     };
     let mut throttle = Throttle::new(options.bytes_per_second);
@@ -235,6 +239,28 @@ pub fn volumes_and_loss(data: &DataDir) -> Result<(Vec<VolumePath>, Option<Findi
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What restores to this directory have left beside it, in words.
+fn leftovers_beside(data: &DataDir) -> Result<Vec<String>, ReadError> {
+    // Only the directory's own name says how they are called.
+    let root =
+        fs::canonicalize(data.root()).map_err(|source| ReadError::Io { path: data.root().to_owned(), source })?;
+    // Who may not list the directory around it sees none.
+    let found = leftovers::of_restores(&root).unwrap_or_default();
+    Ok(found
+        .into_iter()
+        .map(|Leftover { path, kind }| match kind {
+            LeftoverKind::Dead => {
+                let path = path.display();
+                format!("{path} was left by a restore that was killed. Nothing reads it: remove it with `rm -r {path}`")
+            }
+            LeftoverKind::InUse => format!("{} is being made by a restore that is going on", path.display()),
+            LeftoverKind::Foreign(why) => {
+                format!("{} has the name of what a restore makes, and is something else ({why})", path.display())
+            }
+        })
+        .collect())
 }
 
 /// The state, when it is this log's and what it speaks of is still so.

@@ -5,7 +5,8 @@
  * acknowledgements). From that a test builds the disk as a power cut at any instant would have left it.
  *
  * DOCKET_SHIM_FAIL=N:ERRNO:HOW makes the N-th changing call below the root fail. HOW is "once", "short" (a write does half of
- * its work first) or "full" (every later call that needs space fails with it).
+ * its work first) or "full" (every later call that needs space fails with it), or "kill" (the process is killed instead of
+ * the call) or "torn" (it is killed in the middle of it: a write has done half of its work).
  * DOCKET_SHIM_IGNORE_SYNC=1 answers syncs without recording them, as a disk would that lies.
  *
  * A record is: type (1 byte), 3 unused, length of a, length of b (32 bits each), two 64-bit numbers, a, b; numbers big-endian.
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -48,7 +50,7 @@ static size_t root_length;
 static int trace = -1;
 static int ignore_sync;
 static long fail_at, calls;
-static int fail_errno, fail_short, fail_full, disk_full;
+static int fail_errno, fail_short, fail_full, fail_kill, fail_torn, disk_full;
 static uint64_t syncs;
 
 /* Inodes below the root: an open-addressed set. */
@@ -89,6 +91,8 @@ __attribute__((constructor)) static void start(void) {
         if (sscanf(fail, "%ld:%d:%15s", &fail_at, &fail_errno, how) != 3) abort();
         fail_short = strcmp(how, "short") == 0;
         fail_full = strcmp(how, "full") == 0;
+        fail_kill = strcmp(how, "kill") == 0;
+        fail_torn = strcmp(how, "torn") == 0;
     }
 }
 
@@ -138,6 +142,7 @@ static int fails(char type, const char *what, int needs_space) {
     }
     if (fail) {
         record('F', (uint64_t)calls, (uint64_t)fail_errno, &type, 1, what, strlen(what));
+        if (fail_kill || (fail_torn && type != 'W')) raise(SIGKILL);
         errno = fail_errno;
     }
     return fail;
@@ -207,7 +212,7 @@ static ssize_t writing(int fd, const void *bytes, size_t length, off_t offset) {
     }
     /* What somebody else can see of the write, a sync of theirs covers: both under one lock. */
     pthread_mutex_lock(&lock);
-    int fail = fails('W', "", 1), half = fail && fail_short && length > 1;
+    int fail = fails('W', "", 1), half = fail && (fail_short || fail_torn) && length > 1;
     if (half) length /= 2;
     ssize_t done = -1;
     if (!fail || half) {
@@ -215,6 +220,7 @@ static ssize_t writing(int fd, const void *bytes, size_t length, off_t offset) {
         uint64_t at = offset < 0 ? (uint64_t)(lseek(fd, 0, SEEK_CUR) - done) : (uint64_t)offset;
         if (done > 0) record('W', inode, at, bytes, (size_t)done, "", 0);
     }
+    if (fail && fail_torn) raise(SIGKILL);
     pthread_mutex_unlock(&lock);
     return done;
 }

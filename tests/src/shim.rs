@@ -35,7 +35,7 @@ fn build(dir: &str) -> Option<PathBuf> {
 /// What the shim is to do beside recording.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// The number of the call that fails, its errno, and how: `once`, `short` or `full`.
+    /// The number of the call that fails, its errno, and how: `once`, `short` or `full`; `kill` or `torn` end the process.
     pub fail: Option<(u64, i32, &'static str)>,
     /// Answer syncs without doing them.
     pub ignore_sync: bool,

@@ -196,6 +196,24 @@ fn extras(root: &Path, data: &DataDir, log: &Arc<SledLog>, seed: u64, written: &
     }
 }
 
+/// Backs the log below `root` up to `ROOT/backup`, and checks what came of it.
+pub fn back_up(root: &Path) -> Result<(), String> {
+    let data = DataDir::open(&root.join("data")).map_err(|error| error.to_string())?;
+    let done = backup(&data, &root.join("backup"), AT, None, |_| {}).map_err(|error| error.to_string())?;
+    say(&format!("B {}", done.manifest.head_position));
+    let backup = Backup::open(&root.join("backup")).map_err(|error| error.to_string())?;
+    backup.verify(None, |_| {}).map_err(|error| error.to_string())
+}
+
+/// Restores `ROOT/backup` to `ROOT/restored/data`, whose parent holds nothing else then. Says `REMOVED` for each leftover.
+pub fn restore(root: &Path) -> Result<(), String> {
+    let backup = Backup::open(&root.join("backup")).map_err(|error| error.to_string())?;
+    let done = backup.restore(&root.join("restored/data"), |_| {}).map_err(|error| error.to_string())?;
+    done.removed.iter().for_each(|path| say(&format!("REMOVED {}", path.display())));
+    say("DONE");
+    Ok(())
+}
+
 /// Why a check did not end well.
 #[derive(Debug)]
 pub enum Bad {

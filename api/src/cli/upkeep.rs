@@ -11,8 +11,8 @@ use clap::Args;
 use docket_core::ids::Position;
 use docket_projections::snapshot;
 use docket_store::{
-    Backup, DataDir, Finding, LogScan, Manifest, Part, Remedy, RepairOptions, VerifyOptions, VerifyReport, VerifyState,
-    backup as back_up, open_for_repair, repair as repair_data, verify_from,
+    Backup, DataDir, Finding, Leftover, LeftoverKind, LogScan, Manifest, Part, Remedy, RepairOptions, Restored,
+    VerifyOptions, VerifyReport, VerifyState, backup as back_up, open_for_repair, repair as repair_data, verify_from,
 };
 use serde_json::json;
 
@@ -137,6 +137,9 @@ fn tell_verified(report: &VerifyReport, resumed: Option<u64>, seconds: f64) -> a
     }
     for unchecked in &report.unchecked {
         print(format!("not seen  {unchecked}"))?;
+    }
+    for leftover in &report.leftovers {
+        print(format!("left over {leftover}"))?;
     }
     for finding in &report.findings {
         let label = if finding.remedy == Remedy::NewerDocket { "NEWER   " } else { "DAMAGE  " };
@@ -324,13 +327,30 @@ pub fn restore(global: &Global, args: &RestoreArgs) -> anyhow::Result<()> {
     let manifest = backup.manifest();
     let shown = bar(manifest.head_position.get(), "restoring");
     let started = Instant::now();
-    let data = backup.restore(&global.data, |position| shown.set_position(position.get()))?;
+    let Restored { data, removed, left } =
+        backup.restore(&global.data, |position| shown.set_position(position.get()))?;
     shown.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
+    if !global.json {
+        for path in &removed {
+            print(format!("removed   {}, which a restore had left that was killed", path.display()))?;
+        }
+        for Leftover { path, kind } in &left {
+            let LeftoverKind::Foreign(why) = kind else { continue };
+            let path = path.display();
+            print(format!("left      {path} has the name of what a restore makes, and is something else: {why}"))?;
+        }
+    }
+    let left: Vec<_> = left.into_iter().map(|leftover| leftover.path).collect();
     let done = format!(
         "restored to {}. Whoever follows the log and noted a later position than {} is told so and starts again from there",
         data.root().display(),
         manifest.head_position
     );
-    tell_backup(global, manifest, json!({ "restored_to": data.root(), "seconds": seconds }), &done)
+    tell_backup(
+        global,
+        manifest,
+        json!({ "restored_to": data.root(), "removed": removed, "left_alone": left, "seconds": seconds }),
+        &done,
+    )
 }

@@ -1,14 +1,14 @@
-//! The process that the torture tests kill, cut off and starve. `docket-victim load|check ROOT SEED [NAME=VALUE ...]`.
+//! The process that the torture tests kill, cut off and starve. `docket-victim load|check|backup|restore ROOT SEED [NAME=VALUE ...]`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it is a part of tests")]
 
 use std::{path::PathBuf, process::ExitCode};
 
-use docket_tests::workload::{Bad, Load, check, run};
+use docket_tests::workload::{Bad, Load, back_up, check, restore, run};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().expect("docket-victim load|check ROOT SEED [NAME=VALUE ...]");
+    let mut next = || arguments.next().expect("docket-victim load|check|backup|restore ROOT SEED [NAME=VALUE ...]");
     let (subcommand, root, seed) = (next(), PathBuf::from(next()), next().parse().expect("a seed is a number"));
     let more: Vec<(String, u64)> = arguments
         .map(|argument| {
@@ -39,7 +39,14 @@ fn main() -> ExitCode {
             Err(Bad::Refused(reason)) => (3, reason),
             Err(Bad::Wrong(what)) => (4, what),
         },
-        other => panic!("{other} is neither load nor check"),
+        "backup" | "restore" => {
+            let done = if subcommand == "backup" { back_up(&root) } else { restore(&root) };
+            match done {
+                Ok(()) => return ExitCode::SUCCESS,
+                Err(reason) => (3, reason),
+            }
+        }
+        other => panic!("{other} is nothing that it does"),
     };
     eprintln!("{}", message.replace('\n', " "));
     ExitCode::from(code)

@@ -7,6 +7,7 @@
 mod bits;
 mod calls;
 mod full_disk;
+mod interrupted;
 mod kills;
 mod moved;
 mod power;
