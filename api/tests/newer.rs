@@ -146,3 +146,76 @@ fn what_cannot_be_read_is_told_by_name_and_never_to_be_repaired() {
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&value["ok"], &value["findings"][0]["remedy"]), (&json!(false), &json!("newer_docket")));
 }
+
+/// A frame around these bytes.
+fn framed(payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let sum = checksum(&[&length, payload].concat()).to_be_bytes();
+    [&b"DKT\x01"[..], &length, &sum, payload].concat()
+}
+
+/// `{"format": 9, "new": true}` in MessagePack.
+const NEWER: &[u8] = b"\x82\xa6format\x09\xa3new\xc3";
+
+#[test]
+fn no_newer_format_of_anything_is_told_to_be_repaired() {
+    let kept = desk();
+    kept.ok(&["backup", kept.path("backup").to_str().unwrap()]);
+    let cases = [
+        ("data/docket.json", br#"{"format": 9, "log": {"id": 7}}"#.to_vec()),
+        ("data/docket.json", br#"{"format": 9, "log_id": 7, "check": true}"#.to_vec()),
+        ("data/log/00000001/journal", framed(NEWER)),
+        ("data/log/00000001/clean", framed(NEWER)),
+        ("backup/backup.json", br#"{"format": 9, "of": "everything"}"#.to_vec()),
+        ("backup/log/00000001/journal", framed(NEWER)),
+    ];
+    let (backup, target) = (kept.path("backup"), kept.path("target"));
+    for (file, bytes) in cases {
+        let path = kept.path(file);
+        let before = fs::read(&path).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        let data = [
+            &["verify"][..],
+            &["verify", "--quick"],
+            &["repair"],
+            &["repair", "--dry-run"],
+            &["serve", "--listen", "127.0.0.1:0"],
+            &["token", "create", "--role", "auditor"],
+            &["backup", target.to_str().unwrap()],
+        ];
+        let backups = [&["backup", backup.to_str().unwrap(), "--verify"][..], &["restore", target.to_str().unwrap()]];
+        // The mark of a clean stop says nothing of the journal, which is what a backup copies.
+        let (commands, less) = match file.split_once('/').unwrap().0 {
+            "data" => (&data[..], usize::from(file.ends_with("clean"))),
+            _ => (&backups[..], 1),
+        };
+        for args in &commands[..commands.len() - less] {
+            let told = kept.fails(args);
+            assert!(told.contains("newer docket"), "{file} {args:?}: {told}");
+            assert!(!told.contains("docket repair") && !told.contains("damage"), "{file} {args:?}: {told}");
+            assert_eq!(fs::read(&path).unwrap(), bytes, "{file} {args:?}");
+        }
+        fs::write(&path, before).unwrap();
+        let _ = fs::remove_dir_all(&target);
+    }
+    // A snapshot of another program is passed over.
+    let snapshots = kept.data().join("snapshots");
+    let newest = fs::read_dir(&snapshots).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    let mut snapshot = fs::read(&newest).unwrap();
+    snapshot[8..24].copy_from_slice(b"ffffffffffffffff");
+    fs::write(&newest, snapshot).unwrap();
+    assert_eq!(kept.ok_json(&["verify"])["ok"], true);
+    kept.token(&["--role", "auditor"]);
+}
+
+#[test]
+fn a_damaged_marker_that_the_repair_cannot_help_is_not_sent_to_the_repair() {
+    let docket = desk();
+    fs::write(docket.data().join("docket.json"), "{").unwrap();
+    fs::write(docket.data().join("log/00000001/journal"), "nothing").unwrap();
+    for args in [&["repair"][..], &["repair", "--dry-run"]] {
+        let told = docket.fails(args);
+        assert!(told.contains("nothing was touched") && told.contains("docket restore"), "{told}");
+        assert!(!told.contains("docket repair"), "{told}");
+    }
+}

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     check::{Throttle, stored_texts, walk_volume},
-    codec::{Block, BlockHash, BlockHead},
+    codec::{Block, BlockHash, BlockHead, brief},
     content::{ContentFile, ContentStore},
     data_dir::{DataDir, DataDirError},
     database::rebuild_database,
@@ -224,12 +224,12 @@ impl Backup {
             format: u32,
         }
         let Versioned { format } =
-            serde_json::from_str(&text).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+            serde_json::from_str(&text).map_err(|error| damaged(format!("{MANIFEST}: {}", brief(error))))?;
         if format > BACKUP_FORMAT {
             return Err(BackupError::NewerFormat { path: dir.to_owned(), found: format, supported: BACKUP_FORMAT });
         }
         let manifest: Manifest =
-            serde_json::from_str(&text).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+            serde_json::from_str(&text).map_err(|error| damaged(format!("{MANIFEST}: {}", brief(error))))?;
         Ok(Self { dir: dir.to_owned(), manifest })
     }
 
@@ -437,7 +437,7 @@ impl Backup {
         for volume in &self.manifest.volumes {
             let path = VolumePath::new(&log, volume.number);
             if volume.number < newest || volume.sealed {
-                let walked = walk_volume(&path, &mut Throttle::new(None), &mut |_| {})?;
+                let walked = walk_volume(&path, &mut Throttle::new(None), &mut |_| {}, None)?;
                 prove_database(&path, &walked.index)?;
                 write_seal(&path, &walked.walk, &walked.index)?;
             } else {

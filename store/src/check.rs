@@ -1,7 +1,7 @@
 //! What verification finds, and the walk over one journal that verification, repair, backup and restore share.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use docket_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::Block,
+    codec::{Block, BlockHash, IndexedCommit},
     index::Index,
     log::ReadError,
     volume::{BlockWalk, VolumePath, read_journal},
@@ -31,6 +31,8 @@ pub enum Part {
     Seal,
     /// A stored text.
     Content,
+    /// What this user may do with a file or a directory.
+    Rights,
 }
 
 /// What can be done about something that is wrong.
@@ -43,6 +45,11 @@ pub enum Remedy {
     Backup,
     /// Nothing is wrong with it: the program that wrote it reads it.
     NewerDocket,
+    /// Journal and database say the same along the chain, so neither can heal the other: it was written so, by a program with
+    /// a fault or by somebody who forged it. What is right stands only in a backup that was made before, as a whole.
+    Restore,
+    /// The bytes may be sound: this user is not allowed to use them. The problem says what to do.
+    Rights,
 }
 
 /// Something that is not as it was written.
@@ -52,7 +59,9 @@ pub struct Finding {
     pub part: Part,
     /// Number of the volume.
     pub volume: Option<u64>,
-    /// What was found.
+    /// The position that it is about, where it is about one.
+    pub position: Option<Position>,
+    /// What was found, and what should be there.
     pub problem: String,
     /// What can be done.
     pub remedy: Remedy,
@@ -64,12 +73,23 @@ impl Finding {
     }
 
     pub(crate) fn unreadable(part: Part, volume: u64, error: &ReadError) -> Self {
-        let remedy = if error.is_newer() { Remedy::NewerDocket } else { Remedy::Repair };
-        Self { remedy, ..Self::of(part, volume, error.to_string()) }
+        let (remedy, part) = match error {
+            error if error.is_newer() => (Remedy::NewerDocket, part),
+            error if error.is_forbidden() => (Remedy::Rights, Part::Rights),
+            _ => (Remedy::Repair, part),
+        };
+        Self { remedy, position: error.place().1, ..Self::of(part, volume, error.to_string()) }
+    }
+
+    /// What stands in journal and database alike and is wrong all the same.
+    fn written_so(volume: u64, position: Position, reason: String) -> Self {
+        let error = ReadError::Corrupt { volume, position, reason };
+        let position = Some(position).filter(|position| !position.is_start());
+        Self { remedy: Remedy::Restore, position, ..Self::of(Part::Journal, volume, error.to_string()) }
     }
 
     pub(crate) fn of(part: Part, volume: u64, problem: impl Into<String>) -> Self {
-        Self { part, volume: Some(volume), problem: problem.into(), remedy: Remedy::Repair }
+        Self { part, volume: Some(volume), position: None, problem: problem.into(), remedy: Remedy::Repair }
     }
 }
 
@@ -164,11 +184,140 @@ pub struct Walked {
     pub texts: BTreeSet<String>,
 }
 
+/// What the volumes up to here say of streams and commit ids: every further commit is held against it, as readers rely on it. A
+/// stream is read backwards along `previous`, and an id leads to one commit.
+///
+/// In memory: 16 bytes a commit (twice that while the list grows) and about 40 bytes a stream.
+#[derive(Debug, Default)]
+pub struct History {
+    latest: HashMap<StreamId, Position>,
+    ids: Vec<u128>,
+    reached: Position,
+    /// Runs of positions that could not be read, first and last: what stands there may be what a later commit names.
+    gaps: Vec<(Position, Position)>,
+    wrong: Vec<Finding>,
+    /// Further wrong links, which are only counted.
+    more: u64,
+}
+
+impl History {
+    /// Wrong links that are told one by one.
+    const TOLD: usize = 20;
+
+    /// Holds the next commit against those before. Commits come in order; what is left out is taken for unreadable.
+    pub fn add(&mut self, volume: u64, commit: IndexedCommit) {
+        let IndexedCommit { position, previous, id, stream } = commit;
+        if position > self.reached.next() {
+            self.gaps.push((self.reached.next(), Position::new(position.get() - 1)));
+        }
+        self.reached = position;
+        self.ids.push(u128::from_be_bytes(id.ulid().to_bytes()));
+        let latest = self.latest.insert(stream, position).unwrap_or_default();
+        let unread =
+            |named: Position| named > latest && self.gaps.iter().any(|(first, last)| (*first..=*last).contains(&named));
+        // Behind a gap nobody can say that a stream had nothing in it; that it had something is said by the commit.
+        if previous == latest || unread(previous) {
+            return;
+        }
+        if self.wrong.len() >= Self::TOLD {
+            self.more += 1;
+            return;
+        }
+        let named = match previous {
+            named if named == position => "itself".to_owned(),
+            named if named.is_start() => "none".to_owned(),
+            named if named > position => format!("position {named}, which comes after it,"),
+            named => format!("position {named}"),
+        };
+        let right = if latest.is_start() { "there is none".to_owned() } else { format!("that is position {latest}") };
+        let reason = format!("the commit of {stream} names {named} as the one before it in its stream, and {right}");
+        self.wrong.push(Finding::written_so(volume, position, reason));
+    }
+
+    /// Adds the commits of a volume's journal, and does nothing else with it; where it ends.
+    pub fn add_volume(
+        &mut self,
+        path: &VolumePath,
+        throttle: &mut Throttle,
+        progress: &mut dyn FnMut(Position),
+    ) -> Result<(Position, BlockHash), ReadError> {
+        let mut walk = BlockWalk::open(path)?;
+        while let Some(block) = walk.next_block()? {
+            throttle.read(block.payload.len() as u64);
+            let commits = IndexedCommit::of_block(&block.payload)
+                .map_err(|why| why.at(path.number, block.first, &path.journal()))?;
+            commits.into_iter().for_each(|commit| self.add(path.number, commit));
+            progress(block.last);
+        }
+        Ok(walk.reached())
+    }
+
+    /// The wrong links that were met since the last time.
+    pub fn wrong_links(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.wrong)
+    }
+
+    /// Ends it: what remains to be told of links, and the ids that more than one commit has, each with its places. The journals
+    /// are read once more for those, which a sound log never needs.
+    pub fn end(mut self, volumes: &[VolumePath], throttle: &mut Throttle) -> Result<Vec<Finding>, ReadError> {
+        let mut findings = self.wrong_links();
+        if self.more > 0 {
+            let reason = format!("{} further commits name another one as the one before in their stream", self.more);
+            findings.push(Finding { volume: None, ..Finding::written_so(0, Position::START, reason) });
+        }
+        self.ids.sort_unstable();
+        let repeated: HashSet<u128> =
+            self.ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        if repeated.is_empty() {
+            return Ok(findings);
+        }
+        drop(self.ids);
+        let mut first_of: HashMap<u128, (u64, Position)> = HashMap::new();
+        let mut told = 0;
+        for path in volumes {
+            let mut walk = match BlockWalk::open(path) {
+                Ok(walk) => walk,
+                // That was told where it was checked; so was what ends a walk early.
+                Err(_) => continue,
+            };
+            while let Ok(Some(block)) = walk.next_block() {
+                throttle.read(block.payload.len() as u64);
+                let Ok(commits) = IndexedCommit::of_block(&block.payload) else { break };
+                for commit in commits {
+                    let id = u128::from_be_bytes(commit.id.ulid().to_bytes());
+                    if !repeated.contains(&id) {
+                        continue;
+                    }
+                    match first_of.get(&id) {
+                        None => _ = first_of.insert(id, (path.number, commit.position)),
+                        Some((volume, position)) if told < Self::TOLD => {
+                            told += 1;
+                            let reason = format!(
+                                "the commit has the id {}, which is that of the commit at position {position} in volume \
+                                 {volume} already: every commit has one of its own",
+                                commit.id
+                            );
+                            findings.push(Finding::written_so(path.number, commit.position, reason));
+                        }
+                        Some(_) => told += 1,
+                    }
+                }
+            }
+        }
+        if told > Self::TOLD {
+            let reason = format!("{} further commits have the id of another one", told - Self::TOLD);
+            findings.push(Finding { volume: None, ..Finding::written_so(0, Position::START, reason) });
+        }
+        Ok(findings)
+    }
+}
+
 /// Reads and checks every block of a volume's journal.
 pub fn walk_volume(
     path: &VolumePath,
     throttle: &mut Throttle,
     progress: &mut dyn FnMut(Position),
+    mut history: Option<&mut History>,
 ) -> Result<Walked, ReadError> {
     let (mut commits, mut events, mut unknown, mut texts) = (0, 0, Unknown::default(), BTreeSet::new());
     let (index, walk) = read_journal(path, |raw| {
@@ -176,6 +325,9 @@ pub fn walk_volume(
         let block = Block::decode(&raw.payload).map_err(|why| why.at(path.number, raw.first, &path.journal()))?;
         commits += block.commits.len() as u64;
         for commit in &block.commits {
+            if let Some(history) = history.as_deref_mut() {
+                history.add(path.number, IndexedCommit::of(commit));
+            }
             events += commit.events.len() as u64;
             unknown.count(commit);
             texts.extend(stored_texts(commit).map(str::to_owned));

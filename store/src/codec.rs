@@ -310,6 +310,7 @@ impl Unreadable {
 
     /// What bytes are that were to be a map of `name` and could not be read so.
     pub fn of(bytes: &[u8], name: &str, error: &rmp_serde::decode::Error) -> Self {
+        let error = brief(error);
         if pieces::is_map(bytes) {
             Self::Newer { position: None, what: format!("{name} of an unknown form: {error}") }
         } else {
@@ -324,6 +325,16 @@ impl Unreadable {
             Some(format) if format > BLOCK_FORMAT && pieces::is_map(bytes) => Self::NewerFormat(format),
             Some(_) | None => Self::of(bytes, "a block", error),
         }
+    }
+}
+
+/// The words of a decoder, which may repeat what it met: a text of any length, or a number with all of its 300 digits.
+pub fn brief(error: impl fmt::Display) -> String {
+    const MOST: usize = 160;
+    let words = error.to_string();
+    match words.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
     }
 }
 
@@ -446,6 +457,8 @@ struct Outlines {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexedCommit {
     pub position: Position,
+    /// Position of the commit before it in its stream.
+    pub previous: Position,
     pub id: CommitId,
     pub stream: StreamId,
 }
@@ -457,8 +470,7 @@ impl IndexedCommit {
         let Ok(Outlines { commits }) = rmp_serde::from_slice(bytes) else {
             // Whoever reads the commits whole says why.
             let block = Block::decode(bytes)?;
-            let of = |commit: &Arc<Commit>| Self { position: commit.position, id: commit.id, stream: commit.stream };
-            return Ok(block.commits.iter().map(of).collect());
+            return Ok(block.commits.iter().map(|commit| Self::of(commit)).collect());
         };
         check_count(&head, commits.len())?;
         for (commit, expected) in commits.iter().zip(head.first.get()..) {
@@ -466,8 +478,18 @@ impl IndexedCommit {
         }
         Ok(commits
             .iter()
-            .map(|Outline { position, id, stream, .. }| Self { position: *position, id: *id, stream: *stream })
+            .map(|Outline { position, previous, id, stream, .. }| Self {
+                position: *position,
+                previous: *previous,
+                id: *id,
+                stream: *stream,
+            })
             .collect())
+    }
+
+    /// That of a commit.
+    pub const fn of(commit: &Commit) -> Self {
+        Self { position: commit.position, previous: commit.previous, id: commit.id, stream: commit.stream }
     }
 }
 
@@ -482,7 +504,9 @@ fn check_count(head: &BlockHead, commits: usize) -> Result<(), Unreadable> {
 /// A commit stands where it belongs, and holds something.
 fn check_place(position: Position, events: usize, expected: Position) -> Result<(), Unreadable> {
     if position != expected {
-        return Err(Unreadable::Damaged(format!("commit {position} stands where {expected} belongs")));
+        let reason =
+            format!("the commit that stands here says that it is the one at position {position}, not {expected}");
+        return Err(Unreadable::Damaged(reason));
     }
     if events == 0 {
         return Err(Unreadable::Damaged(format!("commit {position} holds no event")));

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,7 @@ use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use crate::{
+    codec::brief,
     files,
     held::{self, DataLock},
     volume::VolumePath,
@@ -40,6 +42,17 @@ pub enum DataDirError {
     /// The marker is not what was written.
     #[error("{0} is damaged (its check does not fit): run `docket repair`")]
     DamagedMarker(PathBuf),
+    /// The marker is not what was written, and nothing else says what it was.
+    #[error(
+        "{path} is damaged, and the first journal does not say what belongs there ({reason}): nothing was touched. Bring the \
+         marker or the first volume back from a backup, or restore a backup to a new directory with `docket restore`"
+    )]
+    NoHelp {
+        /// The marker.
+        path: PathBuf,
+        /// Why the first journal does not say it.
+        reason: String,
+    },
     /// It was made by a newer program.
     #[error("{path} has format {found}, this program knows up to {supported}: use a newer docket")]
     NewerFormat {
@@ -140,7 +153,13 @@ impl DataDir {
         };
         let marker: Marker = match serde_json::from_str(&text) {
             Ok(marker) => marker,
-            Err(error) => return Err(DataDirError::Marker { path, reason: error.to_string() }),
+            Err(error) => {
+                return Err(match newer_format(&text) {
+                    // A newer form of it: what can be read of it is its format.
+                    Some(found) => DataDirError::NewerFormat { path: root.to_owned(), found, supported: DATA_FORMAT },
+                    None => DataDirError::Marker { path, reason: brief(error) },
+                });
+            }
         };
         if marker.is_damaged() {
             return Err(DataDirError::DamagedMarker(path));
@@ -284,6 +303,11 @@ impl DataDir {
         Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
     }
 
+    /// True when this user owns the directory, by its marker.
+    pub fn is_own(&self) -> bool {
+        fs::metadata(self.root.join(MARKER)).is_ok_and(|marker| marker.uid() == rustix::process::geteuid().as_raw())
+    }
+
     /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
@@ -303,6 +327,16 @@ impl DataDir {
     pub fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
+}
+
+/// The format of a marker that is of no form known here, when it says that it is newer.
+fn newer_format(text: &str) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        format: u32,
+    }
+    let Versioned { format } = serde_json::from_str(text).ok()?;
+    (format > DATA_FORMAT).then_some(format)
 }
 
 /// Empty but for what an interrupted making of a data directory leaves.

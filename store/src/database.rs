@@ -4,7 +4,6 @@
 //! index pages are frames with checksums, and know where they belong.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::mpsc,
     time::Duration,
@@ -20,6 +19,7 @@ use crate::{
     journal::{frame, unframe},
     log::ReadError,
     pages,
+    quiet::guarded,
     volume::{BlockWalk, VolumePath},
 };
 
@@ -83,9 +83,10 @@ impl Drop for Database {
             std::mem::forget(closing);
             return;
         }
-        if catch_unwind(AssertUnwindSafe(|| drop(closing))).is_err() {
+        if let Err(reason) = guarded(|| drop(closing)) {
             tracing::warn!(
                 volume = self.volume,
+                reason,
                 "sled gave up while closing the database: it is made again when it is needed"
             );
         }
@@ -130,9 +131,9 @@ impl Database {
     fn ask<T>(&self, question: impl FnOnce(&Sled) -> Result<T, sled::Error>) -> Result<T, ReadError> {
         let failed = |reason: String| ReadError::Database { volume: self.volume, reason };
         let Some(sled) = &self.sled else { return Err(failed("it is closed".into())) };
-        match catch_unwind(AssertUnwindSafe(|| question(sled))) {
+        match guarded(|| question(sled)) {
             Ok(answer) => answer.map_err(|error| failed(error.to_string())),
-            Err(_) => Err(failed("sled gave up while reading or writing it".into())),
+            Err(reason) => Err(failed(format!("sled gave up while reading or writing it ({reason})"))),
         }
     }
 
@@ -275,11 +276,11 @@ fn open_sled(dir: &Path) -> Result<(sled::Db, sled::Tree), String> {
     let config =
         sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None).mode(sled::Mode::HighThroughput);
     for attempt in 0..=LOCK_ATTEMPTS {
-        let opened = catch_unwind(AssertUnwindSafe(|| {
+        let opened = guarded(|| {
             let db = config.open()?;
             let blocks = db.open_tree(BLOCKS)?;
             Ok::<_, sled::Error>((db, blocks))
-        }));
+        });
         match opened {
             Ok(Ok(opened)) => return Ok(opened),
             // The kernel may hold the lock of a process that was killed, or of a database that is being dropped, for
@@ -290,7 +291,7 @@ fn open_sled(dir: &Path) -> Result<(sled::Db, sled::Tree), String> {
                 std::thread::sleep(LOCK_PAUSE);
             }
             Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err("sled gave up while opening it".into()),
+            Err(reason) => return Err(format!("sled gave up while opening it ({reason})")),
         }
     }
     Err("its lock is not given back".into())

@@ -31,11 +31,12 @@ use crate::{
 
 /// Any MessagePack, to be changed.
 #[derive(Debug, Clone, PartialEq)]
-enum Tree {
+pub enum Tree {
     Nil,
     Bool(bool),
     Int(i64),
     Uint(u64),
+    Float(f64),
     Text(String),
     Bytes(Vec<u8>),
     List(Vec<Tree>),
@@ -49,6 +50,7 @@ impl Serialize for Tree {
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Int(value) => serializer.serialize_i64(*value),
             Self::Uint(value) => serializer.serialize_u64(*value),
+            Self::Float(value) => serializer.serialize_f64(*value),
             Self::Text(value) => serializer.serialize_str(value),
             Self::Bytes(value) => serializer.serialize_bytes(value),
             Self::List(values) => serializer.collect_seq(values),
@@ -80,6 +82,9 @@ impl<'de> Deserialize<'de> for Tree {
             }
             fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
                 Ok(Tree::Uint(value))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+                Ok(Tree::Float(value))
             }
             fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
                 Ok(Tree::Text(value.to_owned()))
@@ -115,12 +120,12 @@ impl Tree {
         Self::of(&value)
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         rmp_serde::to_vec_named(self).unwrap()
     }
 
     /// The value at this path of names and numbers; made when it is not there.
-    fn at(&mut self, path: &str) -> &mut Self {
+    pub fn at(&mut self, path: &str) -> &mut Self {
         path.split('.').fold(self, |tree, name| match tree {
             Self::List(values) => &mut values[name.parse::<usize>().unwrap()],
             Self::Map(entries) => {
@@ -131,13 +136,19 @@ impl Tree {
                 });
                 &mut entries[place].1
             }
-            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Text(_) | Self::Bytes(_) => {
+            Self::Nil
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Uint(_)
+            | Self::Float(_)
+            | Self::Text(_)
+            | Self::Bytes(_) => {
                 panic!("nothing is in {tree:?}")
             }
         })
     }
 
-    fn with(mut self, path: &str, value: serde_json::Value) -> Self {
+    pub fn with(mut self, path: &str, value: serde_json::Value) -> Self {
         *self.at(path) = Self::json(value);
         self
     }
@@ -151,13 +162,13 @@ impl Tree {
                 key.texts(found);
                 value.texts(found);
             }),
-            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Bytes(_) => {}
+            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Float(_) | Self::Bytes(_) => {}
         }
     }
 }
 
 /// A commit with one tag, to be changed; the same `n` gives the same commit id.
-fn commit(n: u32, of: StreamId, previous: u64) -> Tree {
+pub fn commit(n: u32, of: StreamId, previous: u64) -> Tree {
     // A stream of an unknown kind would not be written.
     let encoded = EncodedAppend::try_new(append(n, stream(0), Expected::Any)).unwrap();
     let commit = encoded.into_commit(Position::new(u64::from(n)), Position::new(previous));
@@ -170,7 +181,7 @@ fn with_event(tree: Tree, type_name: &str, data: serde_json::Value) -> Tree {
 }
 
 /// A block as it is written, and what a newer program makes of it.
-fn block(commits: Vec<Tree>, previous: BlockHash) -> Tree {
+pub fn block(commits: Vec<Tree>, previous: BlockHash) -> Tree {
     let Tree::Uint(first) = *commits[0].clone().at("position") else { panic!("a commit without a position") };
     let empty = BlockBuilder::new(Position::new(first), Position::new(first)).finish(previous);
     let mut block: Tree = rmp_serde::from_slice(&empty).unwrap();
@@ -179,7 +190,7 @@ fn block(commits: Vec<Tree>, previous: BlockHash) -> Tree {
     block
 }
 
-const LOG: Ulid = Ulid::from_parts(1, 1);
+pub const LOG: Ulid = Ulid::from_parts(1, 1);
 
 /// A journal of these blocks: a header, frames, checksums, the chain, all in order.
 fn journal(blocks: &[Vec<Tree>], change: impl Fn(usize, Tree) -> Tree) -> Vec<u8> {
@@ -200,7 +211,7 @@ fn journal(blocks: &[Vec<Tree>], change: impl Fn(usize, Tree) -> Tree) -> Vec<u8
     bytes
 }
 
-fn data(dir: &Path) -> DataDir {
+pub fn data(dir: &Path) -> DataDir {
     DataDir::open_or_create(&dir.join("data"), LOG).unwrap()
 }
 
@@ -215,18 +226,18 @@ fn directory(journal: &[u8]) -> TempDir {
 
 const TINY: SledLogOptions = SledLogOptions { volume_bytes: 2_000, queue: 8, reserve_bytes: 0 };
 
-fn open(dir: &Path) -> Result<SledLog, ReadError> {
+pub fn open(dir: &Path) -> Result<SledLog, ReadError> {
     SledLog::open(data(dir), TINY).map_err(|error| match error {
         OpenError::Read(error) => error,
         other @ (OpenError::DataDir(_) | OpenError::Write { .. }) => panic!("{other}"),
     })
 }
 
-fn verified(dir: &Path) -> VerifyReport {
+pub fn verified(dir: &Path) -> VerifyReport {
     verify(&data(dir), &VerifyOptions::default(), |_| {}).unwrap()
 }
 
-fn repaired(data: &DataDir) -> crate::RepairReport {
+pub fn repaired(data: &DataDir) -> crate::RepairReport {
     repair(data, &data.lock().unwrap(), &RepairOptions::default()).unwrap()
 }
 

@@ -24,7 +24,9 @@ mod log;
 mod memory;
 mod pages;
 mod pieces;
+mod quiet;
 mod repair;
+mod rights;
 mod scan;
 mod seal;
 mod sled_log;
@@ -34,6 +36,8 @@ mod writer;
 
 #[cfg(test)]
 mod future_tests;
+#[cfg(test)]
+mod history_tests;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -50,7 +54,9 @@ pub use held::DataLock;
 pub use leftovers::{Leftover, LeftoverKind, of_restores as leftovers_of_restores};
 pub use log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Follower, Head, Page, ReadError};
 pub use memory::MemoryLog;
+pub use quiet::log_panics_of_sled;
 pub use repair::{RepairOptions, RepairReport, open_for_repair, repair};
+pub use rights::{Depth, LostRight, lost_rights};
 pub use scan::LogScan;
 pub use sled_log::{OpenError, OpenReport, SledLog, SledLogOptions};
 pub use verify::{VerifyOptions, VerifyReport, VerifyState, verify, verify_from};

@@ -136,11 +136,11 @@ pub enum AppendError {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The bytes are not those that were written. They are never served.
-    #[error("volume {volume} is damaged at position {position}: {reason}")]
+    #[error("{} is damaged{}: {reason}", volume_word(*volume), at_word(*position))]
     Corrupt {
-        /// Number of the volume.
+        /// Number of the volume; 0 when it is none of them alone.
         volume: u64,
-        /// The first position that cannot be read.
+        /// The first position that cannot be read; [`Position::START`] for what stands beside the commits.
         position: Position,
         /// What was found.
         reason: String,
@@ -156,7 +156,7 @@ pub enum ReadError {
         supported: u32,
     },
     /// What is there is whole, and of a form that this program does not know: a newer one wrote it.
-    #[error("volume {volume}, position {position} was written by a newer docket ({what}): use that one")]
+    #[error("volume {volume}{} was written by a newer docket ({what}): use that one", newer_word(*position))]
     Newer {
         /// Number of the volume.
         volume: u64,
@@ -198,10 +198,40 @@ pub enum ReadError {
     },
 }
 
+fn volume_word(volume: u64) -> String {
+    if volume == 0 { "the log".to_owned() } else { format!("volume {volume}") }
+}
+
+/// No commit stands at position 0: there it is a header, a seal or a mark that is meant, and the reason names it.
+fn at_word(position: Position) -> String {
+    if position.is_start() { String::new() } else { format!(" at position {position}") }
+}
+
+fn newer_word(position: Position) -> String {
+    if position.is_start() { String::new() } else { format!(", position {position}") }
+}
+
 impl ReadError {
+    /// The volume and the position that it speaks of.
+    pub(crate) fn place(&self) -> (Option<u64>, Option<Position>) {
+        match self {
+            Self::Corrupt { volume, position, .. } | Self::Newer { volume, position, .. } => {
+                (Some(*volume).filter(|volume| *volume > 0), Some(*position).filter(|position| !position.is_start()))
+            }
+            Self::Database { volume, .. } => (Some(*volume), None),
+            Self::NewerFormat { .. } | Self::Ahead { .. } | Self::DataDir(_) | Self::Io { .. } => (None, None),
+        }
+    }
+
+    /// True when the system does not let this user do it.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Io { source, .. } | Self::DataDir(DataDirError::Io { source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied)
+    }
+
     /// True when nothing is wrong but the age of this program.
     pub const fn is_newer(&self) -> bool {
-        matches!(self, Self::NewerFormat { .. } | Self::Newer { .. })
+        matches!(self, Self::NewerFormat { .. } | Self::Newer { .. } | Self::DataDir(DataDirError::NewerFormat { .. }))
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     backup::Backup,
-    check::{Finding, Part, Remedy, Throttle, walk_volume},
+    check::{Finding, History, Part, Remedy, Throttle, walk_volume},
     codec::{Block, BlockHash, BlockHead},
     content::{ContentFile, ContentStore},
     data_dir::{DataDir, DataDirError},
@@ -25,7 +25,7 @@ use crate::{
     journal::{JOURNAL_FORMAT, JournalHeader, frame, sound_frames},
     log::{Head, ReadError},
     seal::{Seal, prove_database, seal_is, write_seal},
-    verify::{NotCompared, Scratch, compare, copy_database, has_more, volumes_and_loss},
+    verify::{Difference, NotCompared, Scratch, compare, copy_database, has_more, volumes_and_loss},
     volume::{BlockWalk, CleanStop, VolumePath},
 };
 
@@ -58,13 +58,22 @@ pub struct RepairOptions {
 /// When it is no data directory, or the marker is damaged and the first journal does not say what belongs there.
 pub fn open_for_repair(root: &Path, dry_run: bool) -> Result<(DataDir, Option<String>), DataDirError> {
     let first = VolumePath::new(&root.join("log"), 1);
-    let log_id = BlockWalk::open(&first).ok().and_then(|walk| {
+    let first_journal = BlockWalk::open(&first);
+    let unknown = match &first_journal {
+        Ok(_) => "it does not begin a log".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let log_id = first_journal.ok().and_then(|walk| {
         let start = (Position::new(1), BlockHash::genesis(walk.log_id()));
         (walk.start() == start).then(|| walk.log_id().to_owned())
     });
     let opened = DataDir::open(root);
     let problem = match (&opened, &log_id) {
         (Ok(data), Some(log_id)) if data.log_id() != log_id => format!("it named the log {}", data.log_id()),
+        // Nobody is sent to the repair that this is.
+        (Err(DataDirError::DamagedMarker(path) | DataDirError::Marker { path, .. }), None) => {
+            return Err(DataDirError::NoHelp { path: path.clone(), reason: unknown });
+        }
         (Ok(_), _) | (Err(_), None) | (Err(DataDirError::NewerFormat { .. }), Some(_)) => {
             return opened.map(|data| (data, None));
         }
@@ -104,6 +113,7 @@ pub fn repair(data: &DataDir, _lock: &DataLock, options: &RepairOptions) -> Resu
         kept: data.root().join("damaged"),
         volumes_lost: false,
         report: RepairReport { mended: Vec::new(), remaining: Vec::new(), kept: None },
+        history: History::default(),
     };
     let mut before = Head { position: Position::START, hash: BlockHash::genesis(data.log_id()) };
     let mut last = volumes.last().map_or(0, |newest| newest.number);
@@ -138,6 +148,8 @@ pub fn repair(data: &DataDir, _lock: &DataLock, options: &RepairOptions) -> Resu
         repair.end_unknown(&VolumePath::new(&dir, last), before.position);
     }
     repair.texts()?;
+    let wrong = repair.history.end(&volumes, &mut Throttle::new(None))?;
+    repair.report.remaining.extend(wrong);
     Ok(repair.report)
 }
 
@@ -150,6 +162,8 @@ struct Repair<'a> {
     /// The newest volumes are gone, and come from the backup.
     volumes_lost: bool,
     report: RepairReport,
+    /// What the mended volumes say of streams and commit ids: a chain that is right does not make them so.
+    history: History,
 }
 
 impl Repair<'_> {
@@ -162,7 +176,7 @@ impl Repair<'_> {
     ) -> Result<Option<Head>, ReadError> {
         let number = path.number;
         let end = end_of(path, next)?.or_else(|| self.backup.as_ref()?.end_of(number));
-        let walked = walk_volume(path, &mut Throttle::new(None), &mut |_| {});
+        let walked = walk_volume(path, &mut Throttle::new(None), &mut |_| {}, None);
         let sound = match &walked {
             Ok(walked) => {
                 let reached = walked.walk.reached();
@@ -187,7 +201,7 @@ impl Repair<'_> {
         }
         let walked = match walked {
             Ok(walked) if sound => walked,
-            Ok(_) | Err(_) => walk_volume(path, &mut Throttle::new(None), &mut |_| {})?,
+            Ok(_) | Err(_) => walk_volume(path, &mut Throttle::new(None), &mut |_| {}, None)?,
         };
         let (position, hash) = walked.walk.reached();
         let clean = next.is_none() && end.is_some();
@@ -195,7 +209,8 @@ impl Repair<'_> {
         if next.is_some() || clean {
             let database = if path.sled().exists() {
                 match compare(path, &walked.index, next.is_some(), &self.scratch, &mut Throttle::new(None)) {
-                    Ok(difference) => difference,
+                    Ok(Some(Difference::Unreadable(error))) if error.is_newer() => return Err(error),
+                    Ok(difference) => difference.map(|difference| difference.to_string()),
                     Err(not_compared) => self.not_looked_at(number, not_compared),
                 }
             } else {
@@ -236,6 +251,7 @@ impl Repair<'_> {
                 repair.keep(&path.clean(), &format!("{number:08}-clean"), true)
             })?;
         }
+        self.history.add_volume(path, &mut Throttle::new(None), &mut |_| {})?;
         Ok(Some(Head { position, hash }))
     }
 
@@ -401,7 +417,8 @@ impl Repair<'_> {
             path.journal().display()
         );
         let remedy = Remedy::Backup;
-        self.report.remaining.push(Finding { part: Part::Journal, volume: Some(number), problem, remedy });
+        let position = Some(reached.next());
+        self.report.remaining.push(Finding { part: Part::Journal, volume: Some(number), position, problem, remedy });
     }
 
     /// Stored texts that are damaged or missing come back from the backup.
@@ -435,8 +452,8 @@ impl Repair<'_> {
                 })?,
                 None => {
                     let problem = format!("the stored text {name} is damaged or missing");
-                    let remedy = Remedy::Backup;
-                    self.report.remaining.push(Finding { part: Part::Content, volume: None, problem, remedy });
+                    let (part, remedy) = (Part::Content, Remedy::Backup);
+                    self.report.remaining.push(Finding { part, volume: None, position: None, problem, remedy });
                 }
             }
         }
@@ -461,7 +478,7 @@ fn named_texts(data: &DataDir) -> Result<Vec<String>, ReadError> {
     let (volumes, _) = volumes_and_loss(data)?;
     let mut names = Vec::new();
     for path in volumes {
-        if let Ok(walked) = walk_volume(&path, &mut Throttle::new(None), &mut |_| {}) {
+        if let Ok(walked) = walk_volume(&path, &mut Throttle::new(None), &mut |_| {}, None) {
             names.extend(walked.texts);
         }
     }

@@ -323,6 +323,12 @@ impl Shared {
         Ok(None)
     }
 
+    /// Number of the volume that holds a position; 0 when none does.
+    fn volume_of(&self, position: Position) -> u64 {
+        let volumes = self.volumes.read().unwrap_or_else(PoisonError::into_inner);
+        volumes.partition_point(|volume| volume.first() <= position) as u64
+    }
+
     /// The bytes of the block that holds a durable position, and the volume that they are from.
     fn payload(&self, position: Position) -> Result<(VolumePath, Vec<u8>), ReadError> {
         let volumes = self.volumes();
@@ -381,7 +387,12 @@ impl Shared {
         while next > after {
             let commit = self.commit(next)?;
             if commit.stream != stream || commit.previous >= next {
-                let reason = "the stream leads to a commit that is not its own".into();
+                let (own, previous) = (commit.stream, commit.previous);
+                let reason = if own == stream {
+                    format!("the commit of {stream} names {previous} as the one before it, which is not before it")
+                } else {
+                    format!("{stream} leads to this commit, which is one of {own}")
+                };
                 return Err(ReadError::Corrupt { volume: self.volume_of(next), position: next, reason });
             }
             next = commit.previous;
@@ -391,12 +402,6 @@ impl Shared {
             }
         }
         Ok(())
-    }
-
-    /// Number of the volume that holds a position; 0 when none does.
-    fn volume_of(&self, position: Position) -> u64 {
-        let volumes = self.volumes.read().unwrap_or_else(PoisonError::into_inner);
-        volumes.partition_point(|volume| volume.first() <= position) as u64
     }
 
     /// Shows commits to readers, each with its encoded length: they are durable and in the database.

@@ -13,15 +13,16 @@ use docket_core::ids::Position;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    check::{Finding, Part, Remedy, Throttle, Unknown, Walked, walk_volume},
+    check::{Finding, History, Part, Remedy, Throttle, Unknown, Walked, walk_volume},
     codec::BlockHash,
-    content::{ContentFile, ContentStore},
+    content::{ContentError, ContentFile, ContentStore},
     data_dir::{DataDir, DataDirError},
     database::Database,
     files,
     index::Index,
     leftovers::{self, Leftover, LeftoverKind},
     log::{Head, ReadError},
+    rights::{Depth, lost_rights},
     seal::{Seal, seal_is},
     volume::{BlockWalk, CleanStop, VolumePath},
 };
@@ -98,6 +99,8 @@ pub struct VerifyReport {
     pub texts: u64,
     /// What was not looked at, and why.
     pub unchecked: Vec<String>,
+    /// What this user can read and not write, and need not: the directory is another's.
+    pub read_only: Vec<String>,
     /// What restores that were killed have left beside the directory, and what is to be done with each.
     pub leftovers: Vec<String>,
     /// What is wrong.
@@ -110,9 +113,15 @@ impl VerifyReport {
         self.findings.is_empty()
     }
 
-    /// True when something is not as it was written. What only a newer program can read is no damage.
+    /// True when something is not as it was written. What only a newer program can read is no damage, nor is what this user
+    /// may not read.
     pub fn damaged(&self) -> bool {
-        self.findings.iter().any(|finding| finding.remedy != Remedy::NewerDocket)
+        self.findings.iter().any(|finding| !matches!(finding.remedy, Remedy::NewerDocket | Remedy::Rights))
+    }
+
+    /// True when something could not be used because this user may not.
+    pub fn forbidden(&self) -> bool {
+        self.findings.iter().any(|finding| finding.remedy == Remedy::Rights)
     }
 }
 
@@ -129,7 +138,8 @@ pub fn verify(
 }
 
 /// Verifies from where an earlier verification stopped. `done` is told after each volume, and stops the work by answering
-/// false; the second value says whether everything was looked at.
+/// false; the second value says whether everything was looked at. The journals of the volumes that are done are read once
+/// more, for what later commits are held against; their databases, seals and texts are not.
 ///
 /// # Errors
 /// When the directory cannot be read at all, or the state is that of another log.
@@ -169,12 +179,32 @@ pub fn verify_from(
         databases: 0,
         texts: 0,
         unchecked: Vec::new(),
+        read_only: Vec::new(),
         leftovers: leftovers_beside(data)?,
         findings: Vec::new(),
     };
     let mut throttle = Throttle::new(options.bytes_per_second);
+    let (rights, read_only) = rights_of(data);
+    report.read_only = read_only;
     let mut whole = true;
-    let skip = usize::try_from(state.volumes).unwrap_or(usize::MAX);
+    let mut history = History::default();
+    let skip = usize::try_from(state.volumes).unwrap_or(usize::MAX).min(volumes.len());
+    let (mut position, mut hash) = (Position::START, BlockHash::genesis(data.log_id()));
+    for path in &volumes[..skip] {
+        let starts = BlockWalk::open(path).map(|walk| walk.start());
+        match starts.and_then(|starts| Ok((starts, history.add_volume(path, &mut throttle, &mut progress)?))) {
+            Ok((starts, reached)) if starts == (position.next(), hash) => (position, hash) = reached,
+            Ok(_) => break,
+            Err(error) => {
+                report.findings.push(Finding::journal(path.number, &error));
+                break;
+            }
+        }
+    }
+    if report.ok() && (position, hash) != (state.position, state.hash) {
+        return Err(not_its_state(&state));
+    }
+    report.findings.extend(history.wrong_links());
     for (at, path) in volumes.iter().enumerate().skip(skip) {
         let number = at as u64 + 1;
         let newest = at + 1 == volumes.len();
@@ -189,7 +219,7 @@ pub fn verify_from(
         }
         let before = Head { position: state.position, hash: state.hash };
         let check = VolumeCheck { data, options, path, newest, before };
-        match check.run(&mut report, &mut throttle, &mut progress) {
+        match check.run(&mut report, &mut throttle, &mut progress, &mut history) {
             Some(walked) => {
                 let (position, hash) = walked.walk.reached();
                 (state.position, state.hash) = (position, hash);
@@ -223,8 +253,11 @@ pub fn verify_from(
     (report.head_position, report.head_hash) = (state.position, state.hash);
     report.findings.extend(lost);
     if whole {
-        check_texts(data, &state.texts, &mut report, &mut throttle)?;
+        report.findings.extend(history.end(&volumes, &mut throttle)?);
+        check_texts(data, &state.texts, &mut report, &mut throttle);
     }
+    // They explain what else could not be used.
+    report.findings.splice(0..0, rights);
     Ok((report, whole))
 }
 
@@ -234,7 +267,8 @@ pub fn volumes_and_loss(data: &DataDir) -> Result<(Vec<VolumePath>, Option<Findi
         Ok(volumes) => Ok((volumes, None)),
         Err(lost @ DataDirError::LostLog { .. }) => {
             let problem = lost.to_string();
-            let finding = Finding { part: Part::Journal, volume: None, problem, remedy: Remedy::Backup };
+            let (part, remedy) = (Part::Journal, Remedy::Backup);
+            let finding = Finding { part, volume: None, position: None, problem, remedy };
             Ok((VolumePath::list(&data.log()).unwrap_or_default(), Some(finding)))
         }
         Err(error) => Err(error.into()),
@@ -269,14 +303,45 @@ fn resumed(data: &DataDir, volumes: &[VolumePath], state: VerifyState) -> Result
     let seal = last.map(Seal::head).transpose()?.flatten();
     let same = state.log_id == data.log_id()
         && (state.volumes == 0 || seal.is_some_and(|seal| (seal.last, seal.hash) == (state.position, state.hash)));
-    if same {
-        return Ok(state);
-    }
-    Err(ReadError::Corrupt {
+    if same { Ok(state) } else { Err(not_its_state(&state)) }
+}
+
+fn not_its_state(state: &VerifyState) -> ReadError {
+    ReadError::Corrupt {
         volume: state.volumes,
         position: state.position,
         reason: "the state that was to be resumed is not of this log: begin again without it".into(),
-    })
+    }
+}
+
+/// Rights that are told one by one.
+const RIGHTS_TOLD: usize = 20;
+
+/// The rights that this user lacks: what is wrong, and what somebody who only looks need not have. Whoever does not own the
+/// directory may be an auditor, who has no business writing to it.
+fn rights_of(data: &DataDir) -> (Vec<Finding>, Vec<String>) {
+    let owns = data.is_own();
+    let (wrong, look_only): (Vec<_>, Vec<_>) =
+        lost_rights(data, Depth::Files).into_iter().partition(|right| owns || right.to_read);
+    let finding =
+        |problem: String| Finding { part: Part::Rights, volume: None, position: None, problem, remedy: Remedy::Rights };
+    let more = wrong.len().saturating_sub(RIGHTS_TOLD);
+    let mut findings: Vec<_> = wrong.iter().take(RIGHTS_TOLD).map(|right| finding(right.to_string())).collect();
+    if more > 0 {
+        findings.push(finding(format!(
+            "this user cannot use {more} further files and directories of {}",
+            data.root().display()
+        )));
+    }
+    let read_only = match look_only.first() {
+        None => Vec::new(),
+        Some(first) => vec![format!(
+            "this user does not own the directory and cannot write to {} of its parts: enough to verify, not to serve. \
+             The first: {first}",
+            look_only.len()
+        )],
+    };
+    (findings, read_only)
 }
 
 struct VolumeCheck<'a> {
@@ -294,11 +359,18 @@ impl VolumeCheck<'_> {
         report: &mut VerifyReport,
         throttle: &mut Throttle,
         progress: &mut dyn FnMut(Position),
+        history: &mut History,
     ) -> Option<Walked> {
         let number = self.path.number;
+        // Commits of somebody else's volume say nothing about this log's.
+        let fits = BlockWalk::open(self.path).is_ok_and(|walk| {
+            (walk.log_id(), walk.start()) == (self.data.log_id(), (self.before.position.next(), self.before.hash))
+        });
         // Noted before the journal is read: a server may write to it meanwhile.
         let clean = if self.newest { CleanStop::read(self.path) } else { Ok(None) };
-        let read = clean.and_then(|clean| Ok((clean, walk_volume(self.path, throttle, progress)?)));
+        let read = clean
+            .and_then(|clean| Ok((clean, walk_volume(self.path, throttle, progress, fits.then_some(&mut *history))?)));
+        report.findings.extend(history.wrong_links());
         let (clean, walked) = match read {
             Ok(read) => read,
             Err(error) => {
@@ -403,7 +475,10 @@ impl VolumeCheck<'_> {
         }
         match compare(self.path, &walked.index, sealed, &self.options.scratch, throttle) {
             Ok(None) => report.databases += 1,
-            Ok(Some(problem)) => report.findings.push(Finding::of(Part::Database, number, problem)),
+            Ok(Some(Difference::Other(problem))) => report.findings.push(Finding::of(Part::Database, number, problem)),
+            Ok(Some(Difference::Unreadable(error))) => {
+                report.findings.push(Finding::unreadable(Part::Database, number, &error));
+            }
             Err(NotCompared(why)) => report.unchecked.push(format!("the database of volume {number}: {why}")),
         }
     }
@@ -449,6 +524,23 @@ pub fn has_more(
     Ok(database.is_ok_and(|database| database.continuing(position.next(), hash).is_some()))
 }
 
+/// How a database differs from its journal.
+pub enum Difference {
+    /// In this, in words.
+    Other(String),
+    /// It cannot be read to its end.
+    Unreadable(ReadError),
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Other(what) => f.write_str(what),
+            Self::Unreadable(error) => f.write_str(&error.to_string()),
+        }
+    }
+}
+
 /// The first difference between a database and its journal. Looks at a copy.
 pub fn compare(
     path: &VolumePath,
@@ -456,7 +548,7 @@ pub fn compare(
     sealed: bool,
     scratch: &Path,
     throttle: &mut Throttle,
-) -> Result<Option<String>, NotCompared> {
+) -> Result<Option<Difference>, NotCompared> {
     let copy = copy_database(path, scratch, throttle)?;
     let mut looked = || -> Result<Option<String>, ReadError> {
         let database = Database::open_at(copy.path(), path.number)?;
@@ -465,7 +557,7 @@ pub fn compare(
         }
         Ok((sealed && !database.has_index(index)?).then(|| "its index is not the one of the journal".to_owned()))
     };
-    Ok(looked().unwrap_or_else(|error| Some(error.to_string())))
+    Ok(looked().map_or_else(|error| Some(Difference::Unreadable(error)), |found| found.map(Difference::Other)))
 }
 
 /// A directory that is removed again.
@@ -500,16 +592,25 @@ impl Drop for Scratch {
     }
 }
 
-fn check_texts(
-    data: &DataDir,
-    named: &BTreeSet<String>,
-    report: &mut VerifyReport,
-    throttle: &mut Throttle,
-) -> Result<(), ReadError> {
+fn check_texts(data: &DataDir, named: &BTreeSet<String>, report: &mut VerifyReport, throttle: &mut Throttle) {
     let content = ContentStore::new(&data.content());
     let mut missing: BTreeSet<&str> = named.iter().map(String::as_str).collect();
-    let problem = |problem: String| Finding { part: Part::Content, volume: None, problem, remedy: Remedy::Backup };
-    let listed = content.files().map_err(|source| ReadError::Io { path: data.content(), source })?;
+    let problem = |problem: String| Finding {
+        part: Part::Content,
+        volume: None,
+        position: None,
+        problem,
+        remedy: Remedy::Backup,
+    };
+    let listed = match content.files() {
+        Ok(listed) => listed,
+        Err(source) => {
+            let error = ReadError::Io { path: data.content(), source };
+            report.findings.push(Finding { volume: None, ..Finding::unreadable(Part::Content, 0, &error) });
+            report.unchecked.push(format!("{} stored texts that events name: they cannot be listed", missing.len()));
+            return;
+        }
+    };
     for file in listed {
         match file {
             ContentFile::Text { name, bytes } => {
@@ -517,6 +618,11 @@ fn check_texts(
                 missing.remove(name.as_str());
                 match content.get(&name) {
                     Ok(_) => report.texts += 1,
+                    Err(ContentError::Io { path, source }) => {
+                        let error = ReadError::Io { path, source };
+                        let remedy = if error.is_forbidden() { Remedy::Rights } else { Remedy::Backup };
+                        report.findings.push(Finding { remedy, ..problem(error.to_string()) });
+                    }
                     Err(error) => report.findings.push(problem(error.to_string())),
                 }
             }
@@ -526,7 +632,6 @@ fn check_texts(
         }
     }
     report.findings.extend(missing.into_iter().map(|name| problem(format!("the stored text {name} is missing"))));
-    Ok(())
 }
 
 #[cfg(test)]

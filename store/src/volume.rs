@@ -282,7 +282,7 @@ pub fn read_journal(
         let commits =
             IndexedCommit::of_block(&block.payload).map_err(|why| why.at(path.number, block.first, &path.journal()))?;
         index.add_block(block.first, block.offset);
-        commits.into_iter().for_each(|IndexedCommit { position, id, stream }| index.insert(id, stream, position));
+        commits.into_iter().for_each(|commit| index.insert(commit.id, commit.stream, commit.position));
         each(&block)?;
     }
     Ok((index, walk))

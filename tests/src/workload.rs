@@ -260,7 +260,10 @@ pub fn check(root: &Path, seed: u64, volume_bytes: u64, writes: Option<u64>) -> 
         let n = look_at(&commit, seed)?;
         position = position.next();
         if commit.position != position || !ids.insert(commit.id) {
-            return Err(Bad::Wrong(format!("commit {n} stands at {}, not at {position}, or twice", commit.position)));
+            let (at, id) = (commit.position, commit.id);
+            return Err(Bad::Wrong(format!(
+                "commit {n} stands at {at} where {position} is next, or its id {id} is there twice"
+            )));
         }
         let previous = latest.insert(commit.stream, position).unwrap_or_default();
         if previous != commit.previous {

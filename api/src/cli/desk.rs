@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     Global,
     open::{Opened, views_read_only},
-    print as line, print_json,
+    print as line, print_json, print_raw,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -191,5 +191,5 @@ fn write(dir: &Path, config: DeskConfig) -> anyhow::Result<Applied> {
 pub fn print(global: &Global) -> anyhow::Result<()> {
     let views = views_read_only(&DataDir::open(&global.data)?)?;
     let config = views.desk().desk().to_config();
-    if global.json { print_json(&config) } else { line(toml::to_string_pretty(&config)?.trim_end()) }
+    if global.json { print_json(&config) } else { print_raw(toml::to_string_pretty(&config)?.trim_end()) }
 }

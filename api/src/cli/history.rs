@@ -16,6 +16,7 @@ use serde_json::json;
 use super::{
     Global, instant,
     open::{bar, checked_snapshot, fold, refuse_lost_log, views_read_only},
+    plain::plain,
     print, print_json,
 };
 use crate::clock::{Clock, SystemClock};
@@ -106,11 +107,12 @@ fn write_readable(out: &mut impl Write, commit: &Commit) -> anyhow::Result<()> {
                 known.type_name().to_owned()
             }
         };
-        writeln!(
-            out,
+        let line = format!(
             "{:>8}  {}  {:<18} {data}  [{}; {}]",
             commit.position, event.occurred_at, name, commit.actor, commit.stream
-        )?;
+        );
+        // An event is one line, whatever is written in it.
+        writeln!(out, "{}", plain(&line))?;
     }
     Ok(())
 }
@@ -226,7 +228,7 @@ fn tell(report: &Report) -> anyhow::Result<()> {
         for group in groups.iter().take(15) {
             let totals = &group.totals;
             let median = totals.last_resolution.median_s.map_or_else(|| "–".to_owned(), |s| format!("{s:.0}"));
-            let key = group.key.as_deref().unwrap_or("–");
+            let key = plain(group.key.as_deref().unwrap_or("–"));
             print(format!(
                 "  {key:<30} {:>8} {:>9} {:>9} {:>9} {median:>15}",
                 totals.created.events, totals.resolved.events, totals.closed.events, totals.reopened.events

@@ -9,7 +9,8 @@ use docket_store::{DataDir, DataDirError, EventLog, MemoryLog};
 
 use super::{
     Global,
-    open::{Opened, bar, fold},
+    open::{Opened, Writing, bar, fold},
+    plain::plain,
     print, print_json,
 };
 use crate::{
@@ -29,6 +30,8 @@ pub struct ImportArgs {
     /// Read and compare, write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    writing: Writing,
 }
 
 /// Bad rows shown on a terminal; `--json` has more.
@@ -47,7 +50,7 @@ pub fn import(global: &Global, args: &ImportArgs) -> anyhow::Result<()> {
         let report = run(&log, &views, &mapping, &args.inputs, SystemClock.now(), true, |_| {})?;
         return finish(global, &report);
     }
-    let opened = Opened::writable(&global.data)?;
+    let opened = Opened::writable_with(&global.data, args.writing.options())?;
     let mut shown = None;
     let report =
         run(&*opened.log, &opened.views, &mapping, &args.inputs, SystemClock.now(), args.dry_run, |progress| {
@@ -99,7 +102,7 @@ fn tell(report: &ImportReport) -> anyhow::Result<()> {
         print(format!("not in the mapping, kept as they are: {column} {}", values.join(", ")))?;
     }
     for bad in report.bad_rows.iter().take(SHOWN) {
-        print(format!("{}, line {}: {}", bad.file, bad.line, bad.reason))?;
+        print(format!("{}, line {}: {}", bad.file, bad.line, plain(&bad.reason)))?;
     }
     let more = report.bad_row_count.saturating_sub(SHOWN as u64);
     if more > 0 {

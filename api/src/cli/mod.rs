@@ -5,6 +5,7 @@ mod desk;
 mod history;
 mod import;
 mod open;
+mod plain;
 mod serve;
 mod sla;
 mod token;
@@ -112,6 +113,7 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    docket_store::log_panics_of_sled();
     let cli = Cli::parse();
     let global = &cli.global;
     let done = match cli.command {
@@ -130,14 +132,14 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => upkeep::restore(global, &args),
         Command::Rebuild => history::rebuild(global),
         Command::Token(command) => token::run(global, &command),
-        Command::Schema => print(crate::graphql::sdl().trim_end()),
+        Command::Schema => print_raw(crate::graphql::sdl().trim_end()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let line = crate::engine::chain(error.as_ref());
-            let _ = writeln!(std::io::stderr(), "docket: {line}");
+            let _ = writeln!(std::io::stderr(), "docket: {}", plain::lines(&line));
             ExitCode::FAILURE
         }
     }
@@ -151,14 +153,19 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// A line on standard output.
+/// A line on standard output, for people.
 fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    print_raw(plain::lines(&text.to_string()))
+}
+
+/// The same for programs: as it is.
+fn print_raw(text: impl std::fmt::Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(())
 }
 
 fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(serde_json::to_string_pretty(value)?)
+    print_raw(serde_json::to_string_pretty(value)?)
 }
 
 /// An instant given on the command line.

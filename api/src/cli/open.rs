@@ -3,6 +3,7 @@
 use std::{io::IsTerminal, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use clap::Args;
 use docket_core::{event::Commit, ids::Position};
 use docket_projections::{LiveViews, Progress, Projection, Views, rebuild, snapshot};
 use docket_store::{ContentStore, DataDir, EventLog, LogScan, ReadError, SledLog, SledLogOptions};
@@ -10,6 +11,25 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ulid::Ulid;
 
 use crate::{clock::Clock, engine::Engine};
+
+/// How a command writes the log.
+#[derive(Args, Clone, Copy)]
+pub struct Writing {
+    /// Begin another volume of the log once the journal of the newest has so many MiB; those that are there stay as they are
+    #[arg(long, value_name = "MIB", default_value_t = 256, env = "DOCKET_VOLUME_MIB")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=MOST_VOLUME_MIB))]
+    volume_mib: u64,
+}
+
+/// A volume's index is in memory until it is sealed, and a repair holds its journal there.
+const MOST_VOLUME_MIB: u64 = 4096;
+
+impl Writing {
+    /// The options of the log.
+    pub fn options(self) -> SledLogOptions {
+        SledLogOptions { volume_bytes: self.volume_mib * 1024 * 1024, ..SledLogOptions::default() }
+    }
+}
 
 /// A data directory opened to write.
 pub struct Opened {

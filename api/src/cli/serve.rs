@@ -16,7 +16,11 @@ use rustix::io::Errno;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{Global, open::Opened, print};
+use super::{
+    Global,
+    open::{Opened, Writing},
+    print,
+};
 use crate::{
     clock::SystemClock,
     demo,
@@ -39,6 +43,8 @@ pub struct ServeArgs {
     /// Take no more writes when fewer MiB than this are free on the disk; reads go on
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     reserve: u64,
+    #[command(flatten)]
+    writing: Writing,
     /// Warn, in the log and in /readyz, when fewer MiB than this are free
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     warn_below: u64,
@@ -77,7 +83,7 @@ pub fn serve(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
     } else {
         global.data.clone()
     };
-    let options = SledLogOptions { reserve_bytes: args.reserve.saturating_mul(MIB), ..SledLogOptions::default() };
+    let options = SledLogOptions { reserve_bytes: args.reserve.saturating_mul(MIB), ..args.writing.options() };
     let mut opened = Opened::writable_with(&dir, options)?;
     if args.demo {
         opened.views = demo::fill(&opened.log, opened.views, args.seed, &SystemClock)?;

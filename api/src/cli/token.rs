@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{
     Global, instant,
     open::{Opened, views_read_only},
+    plain::plain,
     print, print_json,
 };
 use crate::{clock::SystemClock, engine::Principal};
@@ -142,7 +143,7 @@ fn list(global: &Global) -> anyhow::Result<()> {
             (false, Some(end), _) => format!("until {end}"),
             (false, None, _) => "no end".to_owned(),
         };
-        print(format!("{}  {role:<36} {end:<32} {}", token.id, token.label))?;
+        print(format!("{}  {role:<36} {end:<32} {}", token.id, plain(&token.label)))?;
     }
     Ok(())
 }

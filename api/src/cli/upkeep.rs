@@ -82,7 +82,13 @@ pub fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
         && let Err(lost) = refuse_lost_log(&data, report.head_position)
     {
         let problem = lost.to_string();
-        report.findings.push(Finding { part: Part::Journal, volume: None, problem, remedy: Remedy::Backup });
+        report.findings.push(Finding {
+            part: Part::Journal,
+            volume: None,
+            position: None,
+            problem,
+            remedy: Remedy::Backup,
+        });
     }
     if let (true, Some(path)) = (report.ok(), &args.state) {
         // All of it is done; the next verification begins anew.
@@ -114,7 +120,11 @@ fn what_to_do(finding: &Finding) -> &'static str {
     match finding.remedy {
         Remedy::Repair => ". Stop the server and run `docket repair --dry-run`, then `docket repair`",
         // The problem says it, and there is nothing to be repaired.
-        Remedy::NewerDocket => "",
+        Remedy::NewerDocket | Remedy::Rights => "",
+        Remedy::Restore => {
+            ". Journal and database agree on it, so there is nothing to repair it from, and nothing was changed: `docket \
+             restore` a backup that was made before to a new directory, keep this one, and report it"
+        }
         Remedy::Backup => ". Only a backup can have it: see `docket repair --backup DIR`, or `docket restore`",
     }
 }
@@ -138,18 +148,26 @@ fn tell_verified(report: &VerifyReport, resumed: Option<u64>, seconds: f64) -> a
     for unchecked in &report.unchecked {
         print(format!("not seen  {unchecked}"))?;
     }
+    for read_only in &report.read_only {
+        print(format!("read only {read_only}"))?;
+    }
     for leftover in &report.leftovers {
         print(format!("left over {leftover}"))?;
     }
     for finding in &report.findings {
-        let label = if finding.remedy == Remedy::NewerDocket { "NEWER   " } else { "DAMAGE  " };
+        let label = match finding.remedy {
+            Remedy::NewerDocket => "NEWER   ",
+            Remedy::Rights => "RIGHTS  ",
+            Remedy::Repair | Remedy::Backup | Remedy::Restore => "DAMAGE  ",
+        };
         print(format!("{label}  {}", finding.problem))?;
     }
     print(format!("seconds   {seconds:.2}"))?;
-    let verdict = match (report.ok(), report.damaged()) {
-        (true, _) => "ok",
-        (false, true) => "DAMAGED",
-        (false, false) => "WRITTEN BY A NEWER DOCKET",
+    let verdict = match (report.ok(), report.damaged(), report.forbidden()) {
+        (true, _, _) => "ok",
+        (false, true, _) => "DAMAGED",
+        (false, false, true) => "RIGHTS ARE MISSING",
+        (false, false, false) => "WRITTEN BY A NEWER DOCKET",
     };
     print(format!("verdict   {verdict}"))
 }

@@ -36,11 +36,40 @@ pub fn real_data(name: &str) -> Option<PathBuf> {
 /// A data directory and the program that works on it.
 pub struct Docket {
     dir: TempDir,
+    /// What the program is started by, when it is to be another user's.
+    before: &'static [&'static str],
 }
 
 impl Docket {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), before: &[] }
+    }
+
+    /// From now on the program is a user's whom permissions bind, and who owns the data directory when he is to: whoever runs
+    /// the tests, or nobody when that is root. False, with a printed word, where that cannot be.
+    pub fn without_privileges(&mut self, owns: bool) -> bool {
+        const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
+        if !is_root {
+            if !owns {
+                println!("skipped: only root can make it somebody else's");
+            }
+            return owns;
+        }
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.dir.path(), readable).unwrap();
+        let run = |args: &[&str]| Command::new(args[0]).args(&args[1..]).stdout(Stdio::null()).status();
+        let can =
+            run(&[NOBODY, &[env!("CARGO_BIN_EXE_docket"), "--version"]].concat()).is_ok_and(|done| done.success());
+        if !can {
+            println!("skipped: nobody else can run the program here");
+            return false;
+        }
+        if owns {
+            assert!(run(&["chown", "-R", "65534:65534", self.dir.path().to_str().unwrap()]).unwrap().success());
+        }
+        self.before = NOBODY;
+        true
     }
 
     pub fn data(&self) -> PathBuf {
@@ -58,7 +87,15 @@ impl Docket {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_docket"));
+        let program = env!("CARGO_BIN_EXE_docket");
+        let mut command = match self.before {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         command.args(args).arg("--data").arg(self.data()).stdin(Stdio::null());
         command
     }
