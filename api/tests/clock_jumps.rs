@@ -235,7 +235,8 @@ impl Jumping {
             .env("FAKETIME_TIMESTAMP_FILE", &file)
             .env("FAKETIME_NO_CACHE", "1")
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .env("DONT_FAKE_MONOTONIC", "1");
+            .env("DONT_FAKE_MONOTONIC", "1")
+            .stderr(std::process::Stdio::null());
         let server = docket.serve_by(command);
         Self { docket, server, token, file }
     }

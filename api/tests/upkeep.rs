@@ -226,3 +226,128 @@ async fn below_the_reserve_nothing_is_written_and_everything_is_read() {
     assert_eq!(ready["ready"], true);
     assert!(ready["warning"].as_str().unwrap().contains("MiB left"), "{ready}");
 }
+
+#[tokio::test]
+async fn where_sled_panics_and_is_not_needed_there_is_one_line_in_the_log_and_no_backtrace() {
+    let (docket, admin) = shop();
+    let server = docket.serve();
+    for n in 0..90 {
+        let body = format!("{n}{}", " text".repeat(3_000));
+        server.data(&admin, OPEN, json!({ "s": "Long", "b": body })).await;
+    }
+    assert_eq!(server.terminate().code(), Some(0));
+    let volume = docket.data().join("log/00000001");
+    let clean = fs::read(volume.join("clean")).unwrap();
+    // A segment twice: sled panics when it opens that.
+    const SEGMENT: usize = 512 * 1024;
+    let mut database = fs::read(volume.join("sled/db")).unwrap();
+    assert!(database.len() >= 2 * SEGMENT, "{}", database.len());
+    database.copy_within(SEGMENT..2 * SEGMENT, 0);
+    fs::write(volume.join("sled/db"), &database).unwrap();
+    let verify = || docket.command(&["verify"]).env("RUST_BACKTRACE", "1").output().unwrap();
+    let told = verify();
+    let error = String::from_utf8(told.stderr).unwrap();
+    assert!(!told.status.success() && error.contains("sled gave up while opening it (") && error.lines().count() == 1);
+    // After a kill the database counts for nothing.
+    fs::remove_file(volume.join("clean")).unwrap();
+    let told = verify();
+    let out = String::from_utf8(told.stdout).unwrap();
+    assert!(told.status.success() && out.contains("verdict   ok"), "{out}");
+    assert_eq!(String::from_utf8(told.stderr).unwrap(), "");
+    // A server says it once, in its log.
+    fs::write(volume.join("clean"), clean).unwrap();
+    let log = docket.path("program.log");
+    let server = docket.serve_logging(&[], fs::File::create(&log).unwrap().into());
+    assert_eq!(server.terminate().code(), Some(0));
+    let log = fs::read_to_string(log).unwrap();
+    assert_eq!(log.matches("sled gave up").count(), 1, "{log}");
+    assert!(log.contains("pagecache/") && !log.contains("panicked") && !log.contains("backtrace"), "{log}");
+    assert_eq!(docket.ok_json(&["verify"])["ok"], true);
+}
+
+#[tokio::test]
+async fn what_a_killed_restore_left_is_named_by_verify_and_removed_by_the_next_restore() {
+    let (docket, _) = shop();
+    let (backup, leftover) = (docket.path("backup"), docket.path(".data.restoring-4711"));
+    docket.ok(&["backup", text(&backup)]);
+    fs::create_dir_all(leftover.join("log/00000001")).unwrap();
+    fs::write(leftover.join("log/00000001/journal"), "half").unwrap();
+    let told = docket.ok(&["verify"]);
+    assert!(told.contains("left over ") && told.contains(&format!("`rm -r {}`", leftover.display())), "{told}");
+    assert!(docket.ok_json(&["verify"])["leftovers"][0].as_str().unwrap().contains("restore that was killed"));
+    fs::remove_dir_all(docket.data()).unwrap();
+    let somebodys = docket.path(".data.restoring-4712");
+    fs::create_dir(&somebodys).unwrap();
+    fs::write(somebodys.join("thesis.txt"), "precious").unwrap();
+    let told = docket.ok(&["restore", text(&backup)]);
+    assert!(told.contains(&format!("removed   {}", leftover.display())), "{told}");
+    assert!(told.contains(&format!("left      {}", somebodys.display())) && told.contains("thesis.txt"), "{told}");
+    assert!(!leftover.exists() && somebodys.join("thesis.txt").exists());
+}
+
+#[test]
+fn a_first_backup_that_was_interrupted_before_its_mark_begins_again() {
+    let (docket, _) = shop();
+    let log_id = docket.ok_json(&["verify"])["log_id"].as_str().unwrap().to_owned();
+    let half = &log_id[..9];
+    let left: [(&str, &[(&str, &str)]); 7] = [
+        ("lock", &[("lock", "")]),
+        ("empty-tmp", &[("lock", ""), ("of.tmp", "")]),
+        ("torn-tmp", &[("lock", ""), ("of.tmp", half)]),
+        ("empty-of", &[("lock", ""), ("of", "")]),
+        ("of", &[("lock", ""), ("of", &log_id)]),
+        ("journal", &[("lock", ""), ("of", &log_id), ("log/00000001/journal", "half")]),
+        ("mark", &[("lock", ""), ("of", &log_id), ("log/00000001/journal", "half"), ("backup.json.tmp", "{")]),
+    ];
+    for (name, files) in left {
+        let backup = docket.path(name);
+        for (file, bytes) in files {
+            fs::create_dir_all(backup.join(file).parent().unwrap()).unwrap();
+            fs::write(backup.join(file), bytes).unwrap();
+        }
+        docket.ok(&["backup", text(&backup)]);
+        assert_eq!(docket.ok_json(&["backup", text(&backup), "--verify"])["ok"], true, "{name}");
+    }
+    // Somebody else's, whatever it is called.
+    let other = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let foreign: [(&str, &str, &str, &str); 7] = [
+        ("f1", "lock", "written", "is no backup (it holds \"lock\")"),
+        ("f2", "of", "precious", "is no backup (it holds \"of\")"),
+        ("f3", "of", other, "is the backup of another desk"),
+        ("f4", "of.tmp", "a text that is longer than any name of a log", "it holds \"of.tmp\""),
+        ("f5", "log/00000001/journal", "precious", "it holds \"log\""),
+        ("f6", "backup.json.tmp", "precious", "it holds \"backup.json.tmp\""),
+        ("f7", "content/readme", "precious", "it holds \"content\""),
+    ];
+    for (name, file, bytes, why) in foreign {
+        let backup = docket.path(name);
+        fs::create_dir_all(backup.join(file).parent().unwrap()).unwrap();
+        fs::write(backup.join(file), bytes).unwrap();
+        let before = everything(&backup);
+        let told = docket.fails(&["backup", text(&backup)]);
+        assert!(told.contains(why), "{name}: {told}");
+        assert_eq!(everything(&backup), before, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn no_text_of_a_customer_acts_on_the_terminal_of_whoever_reads_the_log() {
+    let (docket, admin) = shop();
+    let server = docket.serve();
+    let subject = "a\u{202e}b\u{1b}[31mc\u{2066}d\u{9b}e\u{200f}";
+    server.data(&admin, OPEN, json!({ "s": subject, "b": subject })).await;
+    assert_eq!(server.terminate().code(), Some(0));
+    docket.token(&["--role", "auditor", "--label", "x\u{202e}y\u{1b}[1m"]);
+    let acts = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2066}\u{200f}".contains(c);
+    for args in [&["replay"][..], &["token", "list"], &["report"], &["explain", "1"]] {
+        let output = docket.run(args);
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(!out.contains(acts), "{args:?}: {out:?}");
+    }
+    let error = docket.fails(&["replay", "--ticket", subject]);
+    assert!(!error.contains(acts), "{error:?}");
+    // Programs get what is stored.
+    let lines = docket.ok(&["replay", "--json"]);
+    let stored = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert!(stored.into_iter().any(|event| event["data"]["subject"] == subject));
+}

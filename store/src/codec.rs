@@ -328,10 +328,11 @@ impl Unreadable {
     }
 }
 
-/// The words of a decoder, which may repeat what it met: a text of any length, or a number with all of its 300 digits.
+/// The words of a decoder on one line, cut: they may repeat what was met, a text of any length or a number with all of its 300
+/// digits.
 pub fn brief(error: impl fmt::Display) -> String {
     const MOST: usize = 160;
-    let words = error.to_string();
+    let words = error.to_string().replace('\n', " ");
     match words.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &words[..end]),
         None => words,

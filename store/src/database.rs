@@ -13,7 +13,7 @@ use docket_core::ids::{CommitId, Position, StreamId};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    codec::{Block, BlockHash, BlockHead, Unreadable},
+    codec::{Block, BlockHash, BlockHead, Unreadable, brief},
     files,
     index::Index,
     journal::{frame, unframe},
@@ -132,7 +132,7 @@ impl Database {
         let failed = |reason: String| ReadError::Database { volume: self.volume, reason };
         let Some(sled) = &self.sled else { return Err(failed("it is closed".into())) };
         match guarded(|| question(sled)) {
-            Ok(answer) => answer.map_err(|error| failed(error.to_string())),
+            Ok(answer) => answer.map_err(|error| failed(words(&error))),
             Err(reason) => Err(failed(format!("sled gave up while reading or writing it ({reason})"))),
         }
     }
@@ -271,6 +271,18 @@ fn index_pages(index: &Index) -> [(&'static str, Pages); 2] {
     [(STREAMS, pages::build(&streams)), (COMMITS, pages::build(&commits))]
 }
 
+/// What sled says, in words that help whoever reads them.
+fn words(error: &sled::Error) -> String {
+    match error {
+        // sled adds an empty backtrace.
+        sled::Error::Corruption { .. } => "sled says that its files are damaged".into(),
+        sled::Error::CollectionNotFound(_)
+        | sled::Error::Unsupported(_)
+        | sled::Error::ReportableBug(_)
+        | sled::Error::Io(_) => brief(error),
+    }
+}
+
 fn open_sled(dir: &Path) -> Result<(sled::Db, sled::Tree), String> {
     // The journal holds what matters, so sled need not sync on its own; sealing and closing sync its files.
     let config =
@@ -290,7 +302,7 @@ fn open_sled(dir: &Path) -> Result<(sled::Db, sled::Tree), String> {
             {
                 std::thread::sleep(LOCK_PAUSE);
             }
-            Ok(Err(error)) => return Err(error.to_string()),
+            Ok(Err(error)) => return Err(words(&error)),
             Err(reason) => return Err(format!("sled gave up while opening it ({reason})")),
         }
     }

@@ -143,14 +143,19 @@ impl Docket {
     }
 
     pub fn serve_with(&self, args: &[&str]) -> Server {
+        self.serve_logging(args, Stdio::null())
+    }
+
+    /// The same, with its log going there.
+    pub fn serve_logging(&self, args: &[&str], log: Stdio) -> Server {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
-        command.args(args);
+        command.args(args).stderr(log);
         self.serve_by(command)
     }
 
-    /// Starts the server by this command and waits until it answers.
+    /// Starts the server by this command and waits until it answers; its log goes where the command says.
     pub fn serve_by(&self, mut command: Command) -> Server {
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        command.env("RUST_BACKTRACE", "1").stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
