@@ -369,12 +369,15 @@ mod tests {
     fn a_restore_whose_directory_is_taken_for_a_dead_ones_in_the_first_moment_makes_it_again() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("desk");
-        let stop = std::sync::atomic::AtomicBool::new(false);
+        let (working, stopped) = std::sync::mpsc::channel::<()>();
         std::thread::scope(|scope| {
+            // Dropped at the end, also of a failure.
+            let _working = working;
             // Somebody who removes whatever looks dead, all the time.
-            scope.spawn(|| {
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    for leftover in of_restores(&target).unwrap() {
+            let target = &target;
+            scope.spawn(move || {
+                while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                    for leftover in of_restores(target).unwrap() {
                         if leftover.kind == LeftoverKind::Dead {
                             let _ = remove(&leftover.path);
                         }
@@ -382,13 +385,12 @@ mod tests {
                 }
             });
             for _ in 0..500 {
-                let making = Making::begin(&target).unwrap();
+                let making = Making::begin(target).unwrap();
                 fs::create_dir(making.path().join("log")).unwrap();
                 std::thread::yield_now();
                 assert!(making.path().join("log").exists(), "a restore at work lost its directory");
                 files::remove_dir(making.path()).unwrap();
             }
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
     }
 }

@@ -22,7 +22,7 @@ pub async fn live() -> &'static str {
 }
 
 /// How long it is taken for granted what this process may do with the data directory.
-const RIGHTS_FOR: Duration = Duration::from_secs(5);
+const RIGHTS_FOR: Duration = Duration::from_secs(2);
 
 /// How much space is left on the disk of a data directory, and what this process may do with it.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Space {
         Self { data, warn_below, rights: Mutex::default() }
     }
 
-    /// What this process may not do with the data directory and has to; looked up every five seconds at most.
+    /// What this process may not do with the data directory and has to; looked up every two seconds at most.
     pub fn lost_rights(&self) -> Arc<[LostRight]> {
         let mut kept = self.rights.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
