@@ -57,6 +57,13 @@ pub struct Binary {
     path: PathBuf,
 }
 
+impl Binary {
+    /// What it is called in the table.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl FromStr for Binary {
     type Err = anyhow::Error;
 
@@ -161,7 +168,7 @@ impl Sum {
 }
 
 /// A program that serves a data folder of its own; ended when dropped.
-struct Server {
+pub struct Server {
     child: Child,
     address: String,
     token: String,
@@ -175,7 +182,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(dir: &Path, binary: &Binary) -> anyhow::Result<Self> {
+    pub fn start(dir: &Path, binary: &Binary) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let (desk, data) = (dir.join("desk.toml"), dir.join("data"));
         std::fs::write(&desk, SHOP)?;
@@ -200,7 +207,20 @@ impl Server {
         Ok(Self { child, address, token })
     }
 
-    fn connect(&self) -> anyhow::Result<Connection> {
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn connect(&self) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect(&self.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -273,7 +293,7 @@ impl Server {
     }
 
     /// Carries out mutations over all connections; gives the ids of their tickets, in order.
-    fn mutations(&self, all: Vec<String>) -> anyhow::Result<Vec<String>> {
+    pub fn mutations(&self, all: Vec<String>) -> anyhow::Result<Vec<String>> {
         let chunks: Vec<&[String]> = all.chunks(TOGETHER).collect();
         let next = AtomicUsize::new(0);
         let work = || -> anyhow::Result<Vec<(usize, Vec<String>)>> {
@@ -341,7 +361,7 @@ fn on_threads<T: Send>(work: impl Fn() -> anyhow::Result<T> + Sync) -> anyhow::R
 }
 
 /// A connection that is kept.
-struct Connection {
+pub struct Connection {
     stream: TcpStream,
     /// Of every request, up to the length of its body.
     head: String,
@@ -350,7 +370,7 @@ struct Connection {
 
 impl Connection {
     /// Sends a body, and gives that of the answer.
-    fn ask(&mut self, body: &str) -> anyhow::Result<&[u8]> {
+    pub fn ask(&mut self, body: &str) -> anyhow::Result<&[u8]> {
         self.stream.write_all(format!("{}{}\r\n\r\n{body}", self.head, body.len()).as_bytes())?;
         self.kept.clear();
         let (mut start, mut end) = (0, usize::MAX);

@@ -8,6 +8,7 @@ mod history;
 mod http;
 #[cfg(feature = "peers")]
 mod peers;
+mod readers;
 mod service_levels;
 mod views;
 
@@ -39,10 +40,10 @@ struct Args {
     /// Running SLA clocks; a million take about 1.5 GB of memory
     #[arg(long, default_value_t = 100_000)]
     clocks: u32,
-    /// Only these parts: appends, growth, views, sla, http
+    /// Only these parts: appends, growth, views, sla, http, readers
     #[arg(long, value_delimiter = ',', default_values = ["appends", "growth", "views", "sla"])]
     only: Vec<String>,
-    /// For http, as NAME=PATH: a server's program; given several times, they are measured in turns
+    /// For http and readers, as NAME=PATH: a server's program; given several times, they are measured in turns
     #[arg(long)]
     binary: Vec<http::Binary>,
     /// For http: tickets of each server's data folder
@@ -85,6 +86,10 @@ fn main() -> anyhow::Result<()> {
             args.rounds,
             seconds,
         )?);
+    }
+    if wanted("readers") {
+        let seconds = Duration::from_secs_f64(args.seconds);
+        figures.extend(readers::readers(&scratch.path().join("readers"), &args.binary, seconds)?);
     }
     print!("{}", figure::table(&figures));
     if args.json {

@@ -152,7 +152,8 @@ fn a_log_whose_files_are_moved_under_load_stops_and_nothing_acknowledged_is_lost
         loading.more(rng.usize(2..600));
         fault(&data);
         let said = loading.ended();
-        assert!(said.lines().last().unwrap().starts_with("END the log takes no more writes"), "{what}: {said}");
+        // Whoever reads may meet it before whoever writes.
+        assert!(said.lines().last().unwrap().starts_with("END "), "{what}: {said}");
         undo(&data);
         let mut acknowledged = Acknowledged::default();
         acknowledged.read(&said);
