@@ -58,6 +58,12 @@ pub struct Binary {
 }
 
 impl Binary {
+    fn command(&self, data: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(words).arg("--data").arg(data).stdin(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
     /// What it is called in the table.
     pub fn name(&self) -> &str {
         &self.name
@@ -172,6 +178,7 @@ pub struct Server {
     child: Child,
     address: String,
     token: String,
+    data: PathBuf,
 }
 
 impl Drop for Server {
@@ -186,25 +193,31 @@ impl Server {
         std::fs::create_dir_all(dir)?;
         let (desk, data) = (dir.join("desk.toml"), dir.join("data"));
         std::fs::write(&desk, SHOP)?;
-        let command = |words: &[&str]| {
-            let mut command = Command::new(&binary.path);
-            command.args(words).arg("--data").arg(&data).stdin(Stdio::null()).stderr(Stdio::null());
-            command
-        };
         let run = |words: &[&str]| -> anyhow::Result<String> {
-            let output = command(words).output().with_context(|| binary.path.display().to_string())?;
+            let output = binary.command(&data, words).output().with_context(|| binary.path.display().to_string())?;
             ensure!(output.status.success(), "{} {words:?}: {}", binary.name, output.status);
             Ok(String::from_utf8(output.stdout)?.trim().to_owned())
         };
         run(&["apply", desk.to_str().context("a path in UTF-8")?])?;
         let token = run(&["token", "create", "--role", "administrator"])?;
-        let mut child =
-            command(&["serve", "--listen", "127.0.0.1:0", "--log", "warn"]).stdout(Stdio::piped()).spawn()?;
+        Self::serve(binary, data, token)
+    }
+
+    /// The same folder, served by a new process: one that has not just filled it.
+    pub fn again(self, binary: &Binary) -> anyhow::Result<Self> {
+        let (data, token) = (self.data.clone(), self.token.clone());
+        drop(self);
+        Self::serve(binary, data, token)
+    }
+
+    fn serve(binary: &Binary, data: PathBuf, token: String) -> anyhow::Result<Self> {
+        let mut command = binary.command(&data, &["serve", "--listen", "127.0.0.1:0", "--log", "warn"]);
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("its output")?).lines();
         let line = lines.next().context("its first line")??;
         std::thread::spawn(move || lines.for_each(drop));
         let address = line.rsplit_once("http://").context("its address")?.1.to_owned();
-        Ok(Self { child, address, token })
+        Ok(Self { child, address, token, data })
     }
 
     pub fn address(&self) -> &str {

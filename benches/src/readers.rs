@@ -39,6 +39,9 @@ pub fn readers(dir: &Path, binaries: &[Binary], seconds: Duration) -> anyhow::Re
         });
         let tickets = server.mutations(opened.collect())?;
         let ticket = tickets.first().context("a ticket")?;
+        let server = server.again(binary)?;
+        // What it needs to answer is there before it rests.
+        waits(&server, Duration::from_millis(500))?;
         let name = |what: &str| format!("{what}, {}", binary.name());
         let rest = resident(&server)?;
         let calm = waits(&server, seconds)?;

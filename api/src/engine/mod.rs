@@ -38,7 +38,7 @@ pub use keys::IdempotencyKey;
 pub use people::{Issued, NewCustomer};
 pub use reads::{History, Stop};
 pub use service_levels::{Reapplied, explanations, latest, supposed};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::clock::Clock;
 
@@ -68,6 +68,8 @@ pub struct Engine {
     reads: Arc<Semaphore>,
     /// Questions that keep a core busy, so many at once.
     turns: Arc<Semaphore>,
+    /// Answers to subscribers that are made, so many at once.
+    subscribers: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
 }
 
@@ -75,6 +77,15 @@ pub struct Engine {
 const READS: usize = 16;
 /// Expensive questions at once: reports, "what if", reads of the whole log.
 const TURNS: usize = 2;
+/// Answers to subscribers that are made at once. Hundreds may have the whole log to read: whoever asks something else waits
+/// for these few, not for all of them.
+const SUBSCRIBERS: usize = 2;
+
+/// The right to read and answer for one subscriber; given back when dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 /// A folded ticket and the version that it was folded to.
 #[derive(Debug, Clone)]
@@ -130,8 +141,15 @@ impl Engine {
             histories: Mutex::default(),
             reads: Arc::new(Semaphore::new(READS)),
             turns: Arc::new(Semaphore::new(TURNS)),
+            subscribers: Arc::new(Semaphore::new(SUBSCRIBERS)),
             stopping: watch::Sender::new(false),
         })
+    }
+
+    /// Waits for a subscriber's turn: in the order in which they ask.
+    pub async fn subscribers_turn(&self) -> Turn {
+        // It is never closed; without it nobody would be kept waiting.
+        Turn { _permit: Arc::clone(&self.subscribers).acquire_owned().await.ok() }
     }
 
     /// The log.

@@ -18,7 +18,10 @@ use super::{
     ticket::Ticket,
     timeline::{TimelineEntry, entries},
 };
-use crate::engine::{Action, Resource};
+use crate::engine::{Action, Resource, Turn};
+
+/// A commit, and the turn in which the answer about it is made.
+type Next = (Arc<docket_core::event::Commit>, Turn);
 
 /// Something happened to a ticket.
 #[derive(SimpleObject)]
@@ -29,6 +32,9 @@ pub struct TicketUpdate {
     pub ticket: Ticket,
     /// What happened, as far as you may see it; never empty.
     pub entries: Vec<TimelineEntry>,
+    /// Held until the answer is made.
+    #[graphql(skip)]
+    _turn: Turn,
 }
 
 /// A queue's counters changed.
@@ -49,6 +55,9 @@ pub struct LogUpdate {
     pub position: BigInt,
     /// The commit.
     pub commit: Commit,
+    /// Held until the answer is made.
+    #[graphql(skip)]
+    _turn: Turn,
 }
 
 /// The subscriptions.
@@ -70,8 +79,8 @@ impl Subscription {
         let feed = TicketFeed::new(&session, ticket, after)?;
         Ok(futures_util::stream::unfold(feed, move |mut feed| async move {
             loop {
-                let commit = match feed.next().await? {
-                    Ok(commit) => commit,
+                let (commit, turn) = match feed.next().await? {
+                    Ok(next) => next,
                     Err(error) => return Some((Err(error), feed.finish())),
                 };
                 let now = feed.session.clone();
@@ -82,7 +91,8 @@ impl Subscription {
                 let entries: Vec<_> =
                     entries(&now, std::slice::from_ref(&commit)).into_iter().map(|(_, entry)| entry).collect();
                 if !entries.is_empty() {
-                    return Some((Ok(TicketUpdate { position: commit.position.into(), ticket, entries }), feed));
+                    let position = commit.position.into();
+                    return Some((Ok(TicketUpdate { position, ticket, entries, _turn: turn }), feed));
                 }
             }
         }))
@@ -151,7 +161,10 @@ impl Subscription {
         let feed = Feed::new(&session, after)?;
         Ok(futures_util::stream::unfold(feed, |mut feed| async move {
             Some(match feed.next().await? {
-                Ok(commit) => (Ok(LogUpdate { position: commit.position.into(), commit: Commit { commit } }), feed),
+                Ok((commit, turn)) => {
+                    let position = commit.position.into();
+                    (Ok(LogUpdate { position, commit: Commit { commit }, _turn: turn }), feed)
+                }
                 Err(error) => (Err(error), feed.finish()),
             })
         }))
@@ -198,16 +211,18 @@ impl Feed {
         self
     }
 
-    async fn next(&mut self) -> Option<Result<Arc<docket_core::event::Commit>, Error>> {
+    async fn next(&mut self) -> Option<Result<Next, Error>> {
         if self.finished {
             return None;
         }
+        let mut turn = None;
         while self.waiting.is_empty() {
             let mut follower = self.follower.take()?;
             tokio::select! {
                 more = follower.more() => if !more { return None },
                 _ = self.stopping.changed() => return None,
             }
+            turn = Some(self.session.engine.subscribers_turn().await);
             let read = self.session.engine.beside(move || {
                 let commits = follower.ready()?;
                 Ok((follower, commits))
@@ -231,7 +246,11 @@ impl Feed {
         if !self.session.engine.still_valid(&self.session.principal) {
             return Some(Err(forbidden()));
         }
-        Some(Ok(commit))
+        let turn = match turn {
+            Some(turn) => turn,
+            None => self.session.engine.subscribers_turn().await,
+        };
+        Some(Ok((commit, turn)))
     }
 }
 
@@ -273,7 +292,7 @@ impl TicketFeed {
         self
     }
 
-    async fn next(&mut self) -> Option<Result<Arc<docket_core::event::Commit>, Error>> {
+    async fn next(&mut self) -> Option<Result<Next, Error>> {
         if self.finished {
             return None;
         }
@@ -285,13 +304,16 @@ impl TicketFeed {
                 if !self.session.engine.still_valid(&self.session.principal) {
                     return Some(Err(forbidden()));
                 }
+                let turn = self.session.engine.subscribers_turn().await;
                 let read = self.read(move |log, _| log.read_all(Position::new(position.get() - 1), 1)).await;
                 self.ahead.pop_front();
-                return Some(read.and_then(|commits| commits.into_iter().next().ok_or_else(internal)));
+                let commit = read.and_then(|commits| commits.into_iter().next().ok_or_else(internal));
+                return Some(commit.map(|commit| (commit, turn)));
             }
             let version = self.session.views.tickets().by_id(&self.ticket).map(|row| row.version);
             if version.is_some_and(|version| version > self.after) {
                 let (after, shown) = (self.after, self.session.views.position());
+                let _turn = self.session.engine.subscribers_turn().await;
                 match self.read(move |log, stream| log.stream_positions(stream, after)).await {
                     Ok(positions) => {
                         self.ahead.extend(positions.into_iter().take_while(|p| *p <= shown).take(Self::AHEAD));

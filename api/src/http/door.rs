@@ -48,6 +48,9 @@ impl Default for Door {
 
 /// Bytes of a request's head at most, and what is read of a connection ahead of its use.
 const HEAD_BYTES: usize = 32 * 1024;
+/// Bytes that the system holds of what a connection was sent and has not taken; it doubles them for its own needs. By itself
+/// it would hold 4 MiB for each that does not read, which somebody would have to make first.
+const SEND_BUFFER: usize = 128 * 1024;
 /// Whoever takes nothing of an answer for so long does not want it. Longer than a socket waits for its own messages, which
 /// it can tell.
 const UNREAD: Duration = Duration::from_secs(15);
@@ -255,6 +258,10 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send,
     stopped: impl FnOnce() + Send,
 ) -> io::Result<()> {
+    // Connections have what their listener has.
+    if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER) {
+        tracing::debug!(%error, "connections have send buffers of the system's own size");
+    }
     let places = Places::new(door.connections);
     let (closing, _) = watch::channel(false);
     let mut stop = std::pin::pin!(stop);
