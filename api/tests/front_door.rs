@@ -474,6 +474,10 @@ fn a_log_that_lost_a_part_is_told_by_whatever_looks_at_it() {
         for args in [&["verify"][..], &["report"], &["rebuild"], &["token", "create", "--role", "auditor"]] {
             let error = docket.fails(args);
             assert!(error.contains(hint), "{args:?}: {error}");
+            assert!(
+                error.contains("`docket rep") || error.contains("`docket rest"),
+                "{args:?} says nothing to do: {error}"
+            );
         }
     };
     refused("the last stop was clean at position 2");

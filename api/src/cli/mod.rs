@@ -14,6 +14,7 @@ mod upkeep;
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use docket_store::{OpenError, ReadError};
 use serde::Serialize;
 
 /// Ticketing for support desks: every message, assignment and status is an immutable event; queues, SLA timers and reports
@@ -138,11 +139,27 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = crate::engine::chain(error.as_ref());
+            let mut line = crate::engine::chain(error.as_ref());
+            if is_damage(&error) {
+                line.push_str(
+                    ". Nothing was changed: `docket verify` names every bad place, `docket repair --dry-run` says what can be mended",
+                );
+            }
             let _ = writeln!(std::io::stderr(), "docket: {}", plain::lines(&line));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The log is not as it was written.
+fn is_damage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let read = cause.downcast_ref::<ReadError>().or(match cause.downcast_ref::<OpenError>() {
+            Some(OpenError::Read(error)) => Some(error),
+            Some(OpenError::DataDir(_) | OpenError::Write { .. }) | None => None,
+        });
+        matches!(read, Some(ReadError::Corrupt { .. }))
+    })
 }
 
 /// `docket replay | head` ends the reader first; that is no failure.
