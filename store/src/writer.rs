@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, PoisonError},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use docket_core::{
@@ -34,12 +35,17 @@ const GROUP_BYTES: usize = 1024 * 1024;
 /// is a block by itself. Leaves of several blocks become such files all the same: they are synced with the rest.
 const BLOCK_BYTES: usize = 96 * 1024;
 
+/// How long it is taken for granted that directory and lock are where they were; the journal is looked at for every group. All
+/// three would cost a lone writer a twentieth.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 pub struct Writer {
     shared: Arc<Shared>,
     journal: JournalWriter,
     live: Arc<LiveVolume>,
     volume_bytes: u64,
     sealing: Vec<JoinHandle<()>>,
+    looked: Instant,
 }
 
 /// A group on its way to the disk.
@@ -56,8 +62,8 @@ struct Group {
 }
 
 impl Writer {
-    pub const fn new(shared: Arc<Shared>, journal: JournalWriter, live: Arc<LiveVolume>, volume_bytes: u64) -> Self {
-        Self { shared, journal, live, volume_bytes, sealing: Vec::new() }
+    pub fn new(shared: Arc<Shared>, journal: JournalWriter, live: Arc<LiveVolume>, volume_bytes: u64) -> Self {
+        Self { shared, journal, live, volume_bytes, sealing: Vec::new(), looked: Instant::now() }
     }
 
     /// Runs until every sender is gone and everything submitted is answered.
@@ -180,7 +186,11 @@ impl Writer {
         self.journal
             .append_durably(&group.frames)
             .map_err(|error| format!("writing the journal of volume {} failed: {error}", self.live.path.number))?;
-        self.still_there()?;
+        self.journal.still_there()?;
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.shared.still_there()?;
+            self.looked = Instant::now();
+        }
         let stored = self
             .live
             .with_database(|database| group.blocks.iter().try_for_each(|(first, frame)| database.put(*first, frame)));
