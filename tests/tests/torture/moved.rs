@@ -98,6 +98,23 @@ fn copy(from: &Path, to: &Path, linked: bool) {
     }
 }
 
+/// Moves a directory back. A thread of sled that was at work may have made its own directories anew where they were; a
+/// journal, a seal or a mark may nobody have made there.
+fn put_back(from: &Path, to: &Path) {
+    fn holds_only_sleds(dir: &Path) -> bool {
+        let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
+        entries.into_iter().all(|entry| {
+            let is_dir = entry.file_type().unwrap().is_dir();
+            is_dir && (entry.file_name() == "sled" || holds_only_sleds(&entry.path()))
+        })
+    }
+    if to.exists() {
+        assert!(holds_only_sleds(to), "something was made in {}", to.display());
+        fs::remove_dir_all(to).unwrap();
+    }
+    fs::rename(from, to).unwrap();
+}
+
 /// What is done, and how it is undone afterwards.
 type Move = (&'static str, fn(&Path), fn(&Path));
 
@@ -119,12 +136,12 @@ const MOVES: [Move; 6] = [
     (
         "the log is moved",
         |data| fs::rename(data.join("log"), data.with_extension("log")).unwrap(),
-        |data| fs::rename(data.with_extension("log"), data.join("log")).unwrap(),
+        |data| put_back(&data.with_extension("log"), &data.join("log")),
     ),
     (
         "the directory is moved",
         |data| fs::rename(data, data.with_extension("old")).unwrap(),
-        |data| fs::rename(data.with_extension("old"), data).unwrap(),
+        |data| put_back(&data.with_extension("old"), data),
     ),
     (
         "a copy takes the place of the directory",
