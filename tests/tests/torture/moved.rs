@@ -85,10 +85,11 @@ fn newest_journal(data: &Path) -> PathBuf {
 
 /// A copy of a directory that somebody writes to; its files are the same ones, under further names, when they are linked.
 fn copy(from: &Path, to: &Path, linked: bool) {
+    // What vanishes meanwhile was temporary.
+    let Ok(entries) = fs::read_dir(from) else { return };
     fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+    for entry in entries.map_while(Result::ok) {
         let (path, target) = (entry.path(), to.join(entry.file_name()));
-        // What vanishes meanwhile was temporary.
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => copy(&path, &target, linked),
             Ok(_) if linked => _ = fs::hard_link(path, target),
@@ -130,7 +131,8 @@ const MOVES: [Move; 6] = [
     ),
     (
         "the journal is moved",
-        |data| fs::rename(newest_journal(data), data.with_extension("journal")).unwrap(),
+        // A volume in the making has none yet.
+        |data| while fs::rename(newest_journal(data), data.with_extension("journal")).is_err() {},
         |data| fs::rename(data.with_extension("journal"), newest_journal(data)).unwrap(),
     ),
     (
