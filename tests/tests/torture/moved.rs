@@ -87,7 +87,8 @@ fn newest_journal(data: &Path) -> PathBuf {
 fn copy(from: &Path, to: &Path, linked: bool) {
     // What vanishes meanwhile was temporary.
     let Ok(entries) = fs::read_dir(from) else { return };
-    fs::create_dir(to).unwrap();
+    // A thread of sled may have made it anew.
+    fs::create_dir_all(to).unwrap();
     for entry in entries.map_while(Result::ok) {
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         match entry.file_type() {
