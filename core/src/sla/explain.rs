@@ -315,7 +315,8 @@ fn intervals(clock: &Clock, pin: &Pin, desk: &Desk, now: Timestamp) -> Vec<Inter
     for &(from, to) in &clock.runs {
         count(from, to, Stretch::Counted);
     }
-    let mut reached = clock.runs.last().map_or(clock.activated_at, |(_, to)| *to);
+    // Not before it started: an early log, or an import, may date an end before that, and what is expected begins there.
+    let mut reached = clock.runs.iter().map(|(_, to)| *to).fold(clock.activated_at, Timestamp::max);
     if let ClockState::Running(since) = clock.state {
         reached = now.max(since);
         count(since, reached, Stretch::Counted);

@@ -199,6 +199,23 @@ use SlaMetric::{FirstResponse, NextResponse, PeriodicUpdate, PickUp, Resolution,
 use StatusCategory::{Closed, Open, Resolved, Waiting};
 
 #[test]
+fn an_early_log_whose_instants_fall_behind_is_explained_without_an_overrun_that_never_was() {
+    let desk =
+        policies(r#"{"key": "p", "name": "P", "first_response": {"default": "1h"}, "resolution": {"default": "4h"}}"#);
+    let story = given(&desk)
+        .when("2026-03-02T12:00:00Z", open())
+        .when("2026-03-02T10:00:00Z", reply())
+        .when("2026-03-02T09:00:00Z", status(Resolved));
+    let explained = story.explained("2026-03-02T12:00:00Z");
+    assert_eq!(explained.len(), 2);
+    for explanation in explained {
+        assert_eq!(explanation.clock.met(), Some(true), "{explanation}");
+        let [only] = &explanation.intervals[..] else { panic!("{explanation}") };
+        assert_eq!((only.from, only.stretch), (at("2026-03-02T12:00:00Z"), Stretch::Expected), "{explanation}");
+    }
+}
+
+#[test]
 fn e01_round_the_clock_written_as_24_00_loses_no_minute_at_midnight() {
     let desk = policies(r#"{"key": "p", "name": "P", "calendar": "always", "resolution": {"default": "240h"}}"#);
     given(&desk).when("2026-01-01T00:00:00Z", open()).then_due(Resolution, "2026-01-11T00:00:00Z");
