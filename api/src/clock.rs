@@ -10,7 +10,8 @@ pub trait Clock: Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
 
-    /// Waits until an instant; returns at once when it has passed.
+    /// Waits until an instant, or until the clock is set back: what was to be waited for may come in another order then, so
+    /// that whoever waits is to look again. Returns at once when the instant has passed.
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
@@ -29,12 +30,14 @@ impl Clock for SystemClock {
         /// The clock may be set while we sleep, which no timer of the system notices: look at it again from time to time.
         const LONGEST_SLEEP: Duration = Duration::from_secs(1);
         Box::pin(async move {
+            let mut seen = self.now();
             loop {
-                let left = at.millis_since(self.now());
-                let Ok(left) = u64::try_from(left) else { return };
-                if left == 0 {
+                let now = self.now();
+                let Ok(left) = u64::try_from(at.millis_since(now)) else { return };
+                if left == 0 || now < seen {
                     return;
                 }
+                seen = now;
                 tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await;
             }
         })
@@ -73,8 +76,29 @@ impl Clock for ManualClock {
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let mut now = self.now.subscribe();
         Box::pin(async move {
+            let mut seen = *now.borrow_and_update();
             // The sender lives as long as `self`.
-            let _ = now.wait_for(|now| *now >= at).await;
+            let _ = now.wait_for(|now| *now >= at || *now < std::mem::replace(&mut seen, *now)).await;
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn whoever_waits_looks_again_when_the_clock_is_set_back_and_not_before() {
+        let noon = Timestamp::from_millis(43_200_000);
+        let clock = ManualClock::new(noon);
+        let mut wait = clock.sleep_until(noon.plus_millis(3_600_000));
+        assert!((&mut wait).now_or_never().is_none());
+        clock.set(noon.plus_millis(1_800_000));
+        assert!((&mut wait).now_or_never().is_none());
+        // Still after the instant at which the wait began, and yet back.
+        clock.set(noon.plus_millis(600_000));
+        assert!((&mut wait).now_or_never().is_some());
     }
 }

@@ -157,6 +157,23 @@ async fn one_bad_ticket_harms_one_ticket() {
 }
 
 #[tokio::test]
+async fn a_ticket_that_was_set_aside_far_ahead_is_tried_when_it_is_due_once_the_clock_is_right_again() {
+    let stage = Stage::new().await;
+    let id = stage.open("Ticket").await;
+    *stage.log.stream.lock().unwrap() = Some(StreamId::Ticket(id));
+    let other = Stage::over(Arc::clone(&stage.log));
+    other.engine.views_at(stage.log.head().position, Duration::from_secs(10)).await.unwrap();
+    other.clock.advance(Duration::from_secs(400 * 86_400));
+    assert_eq!(other.engine.act_on_due().await.unwrap(), 0);
+    assert_eq!(other.engine.set_aside().len(), 1);
+    // The clock is set right and the ticket mended: it does not wait for four hundred days.
+    *stage.log.stream.lock().unwrap() = None;
+    other.clock.set(Timestamp::parse(NOW).unwrap().plus_millis(2 * 3_600_000));
+    assert_eq!(other.engine.act_on_due().await.unwrap(), 1);
+    assert_eq!((stage.breaches(), other.engine.set_aside()), (1, vec![]));
+}
+
+#[tokio::test]
 async fn a_ticket_that_a_newer_program_wrote_on_is_set_aside_by_name() {
     let stage = Stage::new().await;
     let (id, other_id) = (stage.open("x").await, stage.open("y").await);

@@ -29,7 +29,21 @@ pub struct SetAside {
     pub since: Timestamp,
     /// The ticket's version then: another one is reason to try again.
     version: Position,
-    again_at: Timestamp,
+    /// When it was last tried.
+    tried_at: Timestamp,
+}
+
+impl SetAside {
+    /// When it is tried again.
+    const fn again_at(&self) -> Timestamp {
+        self.tried_at.plus_millis(AGAIN_AFTER_MS)
+    }
+
+    /// True while it is to be left alone. A clock that is behind the last try was set back since, perhaps from far ahead:
+    /// the ticket is not to wait until it has come there again.
+    fn waits(&self, now: Timestamp) -> bool {
+        self.tried_at <= now && now < self.again_at()
+    }
 }
 
 /// All that were set aside, by ticket.
@@ -50,7 +64,7 @@ impl Engine {
     /// True for a ticket that is to be left alone for now.
     pub(super) fn is_aside(&self, ticket: &TicketId, version: Position) -> bool {
         let now = self.now();
-        self.aside().get(ticket).is_some_and(|aside| aside.version == version && now < aside.again_at)
+        self.aside().get(ticket).is_some_and(|aside| aside.version == version && aside.waits(now))
     }
 
     /// When the first ticket that was set aside is tried again. Those whose time has come have just been tried, and would be
@@ -58,8 +72,8 @@ impl Engine {
     pub(super) fn again_at(&self) -> Option<Timestamp> {
         let now = self.now();
         let mut aside = self.aside();
-        aside.retain(|_, aside| now < aside.again_at);
-        aside.values().map(|aside| aside.again_at).min()
+        aside.retain(|_, aside| aside.waits(now));
+        aside.values().map(SetAside::again_at).min()
     }
 
     /// Sets a ticket aside.
@@ -69,10 +83,9 @@ impl Engine {
         let number = row.map_or(0, |row| row.number);
         tracing::warn!(number, %ticket, reason, "a ticket was set aside");
         let version = row.map_or(Position::START, |row| row.version);
-        let again_at = now.plus_millis(AGAIN_AFTER_MS);
         let mut aside = self.aside();
         let since = aside.get(&ticket).map_or(now, |before| before.since);
-        aside.insert(ticket, SetAside { number, ticket, reason, since, version, again_at });
+        aside.insert(ticket, SetAside { number, ticket, reason, since, version, tried_at: now });
     }
 
     /// Nothing stands against the ticket any more.
