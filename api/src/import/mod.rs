@@ -265,6 +265,8 @@ struct Importer<'a> {
     tracked: Vec<&'a str>,
     column: HashMap<String, usize>,
     now: Timestamp,
+    /// When what it makes of the desk happens: now, and not before what stands in the desk's stream.
+    desk_at: Timestamp,
     dry_run: bool,
     desk: Desk,
     desk_version: Position,
@@ -288,7 +290,9 @@ impl<'a> Importer<'a> {
         now: Timestamp,
         dry_run: bool,
     ) -> Result<Self, ImportError> {
-        let desk_version = log.read_stream(StreamId::Desk, Position::START)?.last().map(|commit| commit.position);
+        let desk = log.read_last(StreamId::Desk)?;
+        let desk_version = desk.as_ref().map(|commit| commit.position);
+        let instants = desk.iter().flat_map(|commit| &commit.events).map(|event| event.occurred_at);
         let head = log.head().position;
         let mut importer = Self {
             log,
@@ -297,6 +301,7 @@ impl<'a> Importer<'a> {
             mapping,
             column: HashMap::new(),
             now,
+            desk_at: instants.fold(now, Timestamp::max),
             dry_run,
             desk: Desk::clone(views.desk().desk()),
             desk_version: desk_version.unwrap_or_default(),
@@ -774,7 +779,7 @@ impl<'a> Importer<'a> {
         for event in &events {
             self.desk.evolve(event, position);
         }
-        let dated = events.into_iter().map(|event| DatedEvent::new(self.now, Event::from(event))).collect();
+        let dated = events.into_iter().map(|event| DatedEvent::new(self.desk_at, Event::from(event))).collect();
         let actor = Actor::Imported(self.mapping.source.clone());
         self.desk_version = position;
         self.submit(CommitId::new(Ulid::generate()), StreamId::Desk, expected, dated, actor)?;
