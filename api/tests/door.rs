@@ -60,6 +60,17 @@ fn is_answered(server: &Server, token: &str) -> bool {
     asked.is_ok_and(|line| line.starts_with("HTTP/1.1 200"))
 }
 
+/// Half of a body, of which the server has begun to read; `None` when it is not let in.
+fn half_of_a_body(server: &Server, token: &str) -> Option<TcpStream> {
+    let asked = post(token, "", 5_000).replacen("host: x", "host: x\r\nexpect: 100-continue", 1);
+    let mut stream = send(server, &asked);
+    // The server says so once it waits for the body.
+    let mut word = [0; 25];
+    stream.read_exact(&mut word).ok().filter(|()| &word == b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    stream.write_all(b"{\"query\": \"mutation {").ok()?;
+    Some(stream)
+}
+
 /// Opens a socket and says no more than what is given.
 fn socket(server: &Server, first: Option<&Value>) -> TcpStream {
     let mut stream = send(
@@ -195,6 +206,103 @@ fn a_stop_does_not_wait_for_half_requests_nor_for_silent_connections_and_sockets
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     let (kind, farewell) = hear(&mut known);
     assert_eq!((kind, u16::from_be_bytes([farewell[0], farewell[1]])), (8, 1001));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_half_of_a_body_and_says_that_nothing_was_done() {
+    let (docket, token) = desk();
+    let server = docket.serve();
+    let halves: Vec<_> = (0..20).map(|_| half_of_a_body(&server, &token).unwrap()).collect();
+    let begun = Instant::now();
+    assert!(server.terminate().success());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    for half in halves {
+        let answer = to_the_end(half);
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("nothing was done"), "{answer}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_on_its_way_at_a_stop_arrives_whole() {
+    let (docket, token) = desk();
+    let server = docket.serve();
+    // Its text is far more than the system holds for a client that has not read yet.
+    let text = "It has not come. ".repeat(60_000);
+    let open = format!(
+        "mutation {{ ticketOpen(input: {{ subject: \"Long\", body: {}, queue: \"queue_orders\" }}) {{ ticket {{ id }} }} }}",
+        json!(text)
+    );
+    let open = json!({ "query": open }).to_string();
+    let opened = post(&token, &open, open.len()).replacen("host: x", "host: x\r\nconnection: close", 1);
+    let opened = to_the_end(send(&server, &opened));
+    let opened: Value = serde_json::from_str(opened.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let id = opened["data"]["ticketOpen"]["ticket"]["id"].as_str().unwrap();
+    let field = |n: usize| {
+        format!(
+            "m{n}: node(id: \"{id}\") {{ ... on Ticket {{ timeline(first: 5) {{ nodes {{ ... on MessageEntry {{ body }} }} }} }} }}"
+        )
+    };
+    let all = json!({ "query": format!("{{ {} }}", (0..8).map(field).collect::<Vec<_>>().join(" ")) }).to_string();
+    let mut asked = send(&server, &post(&token, &all, all.len()));
+    // It has begun to answer.
+    asked.read_exact(&mut [0; 12]).unwrap();
+    server.ask_to_stop();
+    let begun = Instant::now();
+    while TcpStream::connect(&server.address).is_ok() {
+        assert!(begun.elapsed() < SOON, "it lets others in for ever");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let answer = to_the_end(asked);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    assert!(body.len() > 8 * text.len(), "{length}");
+    assert_eq!(body.len().to_string(), length);
+    assert!(server.ended().success());
+}
+
+#[test]
+fn half_bodies_of_one_token_do_not_keep_out_others() {
+    let (docket, token) = desk();
+    let other = docket.token(&["--role", "auditor"]);
+    let server = docket.serve_with(&["--max-connections", "40"]);
+    let halves: Vec<_> = (0..60).map(|_| half_of_a_body(&server, &other)).collect();
+    for _ in 0..20 {
+        assert!(is_answered(&server, &token));
+    }
+    drop(halves);
+}
+
+#[test]
+fn sockets_of_one_token_leave_room_for_others_and_are_told_their_limit() {
+    let (docket, token) = desk();
+    let other = docket.token(&["--role", "auditor"]);
+    let server = docket.serve_with(&["--max-connections", "40"]);
+    let (mut kept, mut refused) = (Vec::new(), 0);
+    for _ in 0..40 {
+        let mut socket = socket(&server, Some(&init(&other)));
+        let (kind, word) = hear(&mut socket);
+        if kind == 8 {
+            refused += 1;
+            assert_eq!(u16::from_be_bytes([word[0], word[1]]), 1013);
+            let reason = String::from_utf8_lossy(&word[2..]);
+            assert!(reason.contains("20 sockets") && reason.contains("close some"), "{reason}");
+        } else {
+            assert!(String::from_utf8(word).unwrap().contains("connection_ack"));
+            kept.push(socket);
+        }
+    }
+    assert_eq!((kept.len(), refused), (20, 20));
+    assert!(is_answered(&server, &token));
+    let mut known = socket(&server, Some(&init(&token)));
+    assert!(String::from_utf8(hear(&mut known).1).unwrap().contains("connection_ack"));
+    // Those that are there stay, and one that goes makes room.
+    say(&mut kept[0], &json!({ "type": "ping" }));
+    assert!(String::from_utf8(hear(&mut kept[0]).1).unwrap().contains("pong"));
+    kept.truncate(10);
+    let begun = Instant::now();
+    while hear(&mut socket(&server, Some(&init(&other)))).0 == 8 {
+        assert!(begun.elapsed() < SOON, "the place of a socket that is closed is not given back");
+    }
 }
 
 #[test]

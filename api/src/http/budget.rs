@@ -1,4 +1,7 @@
-//! What sockets may have at once: operations, and bytes that wait to be read.
+//! What sockets may have at once: places at the door, operations, and bytes that wait to be read.
+//!
+//! A socket of somebody known keeps its place. So a principal has no more of them than there would be places left without
+//! sockets: one has half of all places at most, two have a third each, and there is always room for somebody else.
 //!
 //! Three budgets apply together: that of a socket, that of whoever it belongs to, and that of all. An operation asks for
 //! room before it makes its next message and pays for it until the socket has written it, so that whoever does not read
@@ -6,7 +9,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use docket_core::event::Actor;
@@ -38,6 +44,8 @@ pub enum Over {
     Principal,
     /// That of the server.
     All,
+    /// So many sockets of the principal leave no room for one more.
+    Sockets(usize),
 }
 
 impl std::fmt::Display for Over {
@@ -50,36 +58,50 @@ impl std::fmt::Display for Over {
             Self::All => {
                 write!(f, "the server has at most {OPERATIONS} operations of sockets at once: try again later")
             }
+            Self::Sockets(own) => {
+                write!(f, "you have {own} sockets, more would leave too little room for others: close some")
+            }
         }
     }
 }
 
 #[derive(Debug)]
 struct Share {
+    sockets: AtomicUsize,
     operations: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
 }
 
 impl Share {
     fn new(operations: usize, bytes: usize) -> Self {
-        Self { operations: Arc::new(Semaphore::new(operations)), bytes: Arc::new(Semaphore::new(bytes)) }
+        Self {
+            sockets: AtomicUsize::new(0),
+            operations: Arc::new(Semaphore::new(operations)),
+            bytes: Arc::new(Semaphore::new(bytes)),
+        }
     }
 }
 
 /// The budgets of all.
 #[derive(Debug)]
 pub struct Budgets {
+    /// Connections that there may be at once.
+    places: usize,
     all: Arc<Share>,
     principals: Mutex<HashMap<Actor, Weak<Share>>>,
 }
 
 impl Budgets {
-    pub fn new() -> Self {
-        Self { all: Arc::new(Share::new(OPERATIONS, BYTES)), principals: Mutex::default() }
+    /// For so many connections at once.
+    pub fn new(places: usize) -> Self {
+        Self { places, all: Arc::new(Share::new(OPERATIONS, BYTES)), principals: Mutex::default() }
     }
 
     /// The budget of a new socket of this principal: tokens of the same one share it.
-    pub fn socket(&self, principal: &Principal) -> Arc<SocketBudget> {
+    ///
+    /// # Errors
+    /// [`Over::Sockets`] when the principal has as many as there are places left without sockets.
+    pub fn socket(&self, principal: &Principal) -> Result<Arc<SocketBudget>, Over> {
         let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
         if principals.len() >= KEPT {
             principals.retain(|_, share| share.strong_count() > 0);
@@ -90,11 +112,19 @@ impl Budgets {
             principals.insert(actor, Arc::downgrade(&share));
             share
         });
-        Arc::new(SocketBudget {
+        // Sockets come one by one, under the lock; those that go meanwhile only make more room.
+        let own = share.sockets.load(Ordering::Relaxed);
+        if own >= self.places.saturating_sub(self.all.sockets.load(Ordering::Relaxed)) {
+            return Err(Over::Sockets(own));
+        }
+        for share in [&share, &self.all] {
+            share.sockets.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Arc::new(SocketBudget {
             own: Share::new(SOCKET_OPERATIONS, SOCKET_BYTES),
             principal: share,
             all: Arc::clone(&self.all),
-        })
+        }))
     }
 }
 
@@ -104,6 +134,14 @@ pub struct SocketBudget {
     own: Share,
     principal: Arc<Share>,
     all: Arc<Share>,
+}
+
+impl Drop for SocketBudget {
+    fn drop(&mut self) {
+        for share in [&self.principal, &self.all] {
+            share.sockets.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A part of a budget; given back when dropped.
@@ -159,32 +197,51 @@ mod tests {
 
     #[test]
     fn a_socket_a_principal_and_all_have_so_many_operations_at_once() {
-        let budgets = Budgets::new();
+        let budgets = Budgets::new(4096);
         let fill = |label: &str, operations: usize| -> Vec<_> {
             (0..operations.div_ceil(SOCKET_OPERATIONS))
                 .flat_map(|_| {
-                    let socket = budgets.socket(&admin(label));
+                    let socket = budgets.socket(&admin(label)).unwrap();
                     (0..SOCKET_OPERATIONS).map(move |_| socket.operation()).collect::<Vec<_>>()
                 })
                 .collect()
         };
-        let socket = budgets.socket(&admin("one"));
+        let socket = budgets.socket(&admin("one")).unwrap();
         let held: Vec<_> = (0..SOCKET_OPERATIONS).map(|_| socket.operation().unwrap()).collect();
         assert_eq!(socket.operation().map(drop), Err(Over::Socket));
         let more = fill("one", PRINCIPAL_OPERATIONS - SOCKET_OPERATIONS);
         assert!(more.iter().all(Result::is_ok));
-        assert_eq!(budgets.socket(&admin("one")).operation().map(drop), Err(Over::Principal));
+        assert_eq!(budgets.socket(&admin("one")).unwrap().operation().map(drop), Err(Over::Principal));
         let others: Vec<_> = (0..4).flat_map(|n| fill(&format!("other {n}"), PRINCIPAL_OPERATIONS)).collect();
         assert!(others.iter().all(Result::is_ok));
-        assert_eq!(budgets.socket(&admin("late")).operation().map(drop), Err(Over::All));
+        assert_eq!(budgets.socket(&admin("late")).unwrap().operation().map(drop), Err(Over::All));
         drop((held, more, others));
-        assert!(budgets.socket(&admin("late")).operation().is_ok());
+        assert!(budgets.socket(&admin("late")).unwrap().operation().is_ok());
+    }
+
+    #[test]
+    fn sockets_of_one_principal_leave_places_for_others() {
+        let budgets = Budgets::new(12);
+        let fill = |label: &str| -> Vec<_> {
+            std::iter::from_fn(|| budgets.socket(&admin(label)).ok()).take(budgets.places).collect()
+        };
+        let one = fill("one");
+        assert_eq!(one.len(), 6);
+        let refused = budgets.socket(&admin("one")).map(drop);
+        assert_eq!(refused, Err(Over::Sockets(6)));
+        // A frame that closes a socket has 123 bytes for its reason.
+        assert!(Over::Sockets(usize::MAX).to_string().len() <= 123);
+        let other = fill("other");
+        assert_eq!(other.len(), 3);
+        assert_eq!((fill("one").len(), fill("third").len()), (0, 2));
+        drop(one);
+        assert!(!fill("other").is_empty());
     }
 
     #[test]
     fn what_waits_in_a_socket_is_bounded_and_a_long_message_waits_alone() {
-        let budgets = Budgets::new();
-        let socket = budgets.socket(&admin("one"));
+        let budgets = Budgets::new(4096);
+        let socket = budgets.socket(&admin("one")).unwrap();
         let first = socket.bytes(SOCKET_BYTES - 10).now_or_never().flatten().unwrap();
         assert!(socket.room().now_or_never().is_some());
         assert!(socket.bytes(11).now_or_never().is_none());
@@ -192,7 +249,7 @@ mod tests {
         let long = socket.bytes(100 * SOCKET_BYTES).now_or_never().flatten().unwrap();
         assert!(socket.room().now_or_never().is_none());
         // Other sockets have room.
-        assert!(budgets.socket(&admin("one")).bytes(100).now_or_never().flatten().is_some());
+        assert!(budgets.socket(&admin("one")).unwrap().bytes(100).now_or_never().flatten().is_some());
         drop(long);
         assert!(socket.room().now_or_never().is_some());
     }

@@ -2,25 +2,38 @@
 //!
 //! Nobody stays for ever without showing a token: the head of a request, its body and silence each have a limit of time.
 //! Connections are bounded too. When all places are taken, the oldest one on which nothing is being answered goes, those
-//! first on which nobody has shown a token; so a crowd of half requests never keeps out whoever has one.
+//! first on which nobody has shown a token; so a crowd of half requests never keeps out whoever has one. Of those with a
+//! token whoever asks nothing goes before whoever is still sending a request or still taking an answer; what is worked on,
+//! and sockets of the known, stay. That sockets of one principal do not take all places is seen to by their budget.
 
 use std::{
     collections::BTreeMap,
     convert::Infallible,
     future::Future,
     io,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::{io::Errno, process};
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
     time::{Instant, timeout},
@@ -102,6 +115,24 @@ struct Places {
     left: Notify,
 }
 
+/// What happens on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Doing {
+    /// Nothing yet, or nothing more: a head is waited for, or the first word of a socket.
+    Nothing,
+    /// A request's body is waited for.
+    Sending,
+    /// A request is worked on.
+    Working,
+    /// An answer is made and is being written.
+    Answering,
+    /// All of an answer is written, but for what the system has not taken yet.
+    Emptying,
+    /// It is a socket, and it is known whose.
+    Socket,
+}
+
 /// The place of a connection; given back when the connection, and the socket that it may have become, are gone.
 #[derive(Debug)]
 pub struct Place {
@@ -109,10 +140,8 @@ pub struct Place {
     all: Arc<Places>,
     /// Somebody has shown a token that holds.
     known: AtomicBool,
-    /// A request is being answered.
-    busy: AtomicBool,
-    /// It has become a socket.
-    socket: AtomicBool,
+    /// A [`Doing`].
+    doing: AtomicU8,
     leaving: AtomicBool,
     told: Notify,
 }
@@ -130,9 +159,23 @@ impl Place {
         self.known.store(true, Ordering::Relaxed);
     }
 
-    /// The connection has become a socket.
+    /// The connection has become a socket of somebody who is known and keeps it: it may be silent for long, and that is its
+    /// purpose.
     pub fn is_socket(&self) {
-        self.socket.store(true, Ordering::Relaxed);
+        self.is_known();
+        self.now(Doing::Socket);
+    }
+
+    /// The body of the request that is worked on is waited for, as long as what this gives lives.
+    pub fn sending(&self) -> impl Drop + use<'_> {
+        struct Sending<'a>(&'a Place);
+        impl Drop for Sending<'_> {
+            fn drop(&mut self) {
+                self.0.now(Doing::Working);
+            }
+        }
+        self.now(Doing::Sending);
+        Sending(self)
     }
 
     /// Once the place is needed for somebody else.
@@ -142,27 +185,106 @@ impl Place {
         }
     }
 
-    fn may_be_needed(&self) -> bool {
-        let [busy, known, socket, leaving] =
-            [&self.busy, &self.known, &self.socket, &self.leaving].map(|flag| flag.load(Ordering::Relaxed));
-        // Whoever has a token keeps a socket: it may be silent for long, and that is its purpose.
-        !(busy || leaving || (socket && known))
+    fn now(&self, doing: Doing) {
+        self.doing.store(doing as u8, Ordering::Relaxed);
+    }
+
+    fn does(&self, doing: Doing) -> bool {
+        self.doing.load(Ordering::Relaxed) == doing as u8
+    }
+
+    /// One thing is over and the next begins, unless it is something else by now.
+    fn then(&self, over: Doing, next: Doing) {
+        // Whichever it is, both are right.
+        let _ = self.doing.compare_exchange(over as u8, next as u8, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Who goes first when the place is needed, by the lowest; `None` for whoever stays.
+    fn turn(&self) -> Option<(u8, u64)> {
+        if self.leaving.load(Ordering::Relaxed) || self.does(Doing::Working) || self.does(Doing::Socket) {
+            return None;
+        }
+        let rank = match self.known.load(Ordering::Relaxed) {
+            false => 0,
+            true if self.does(Doing::Nothing) => 1,
+            true => 2,
+        };
+        Some((rank, self.number))
     }
 }
 
-/// A request is being answered as long as it lives.
-struct Answering(Arc<Place>);
-
-impl Answering {
-    fn new(place: &Arc<Place>) -> Self {
-        place.busy.store(true, Ordering::Relaxed);
-        Self(Arc::clone(place))
-    }
+/// The body of an answer, which knows when all of it was given to be written.
+struct Answer {
+    body: Body,
+    place: Arc<Place>,
 }
 
-impl Drop for Answering {
+impl Drop for Answer {
     fn drop(&mut self) {
-        self.0.busy.store(false, Ordering::Relaxed);
+        self.place.then(Doing::Answering, Doing::Emptying);
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection that knows when the system has taken all of an answer: hyper gives a body away long before.
+struct Wire {
+    stream: TcpStream,
+    place: Arc<Place>,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, from)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, from)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        // Whoever flushes has no more that waits to be written.
+        if flushed.is_ready() {
+            self.place.then(Doing::Emptying, Doing::Nothing);
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -180,8 +302,7 @@ impl Places {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             all: Arc::clone(self),
             known: AtomicBool::new(false),
-            busy: AtomicBool::new(false),
-            socket: AtomicBool::new(false),
+            doing: AtomicU8::new(Doing::Nothing as u8),
             leaving: AtomicBool::new(false),
             told: Notify::new(),
         });
@@ -194,11 +315,8 @@ impl Places {
     fn make_one_go(&self) -> bool {
         let places: Vec<Arc<Place>> =
             self.taken.lock().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect();
-        let leaving = places
-            .iter()
-            .filter(|place| place.may_be_needed())
-            .min_by_key(|place| (place.known.load(Ordering::Relaxed), place.number));
-        let Some(place) = leaving else { return false };
+        let leaving = places.iter().filter_map(|place| Some((place.turn()?, place))).min_by_key(|(turn, _)| *turn);
+        let Some((_, place)) = leaving else { return false };
         place.leaving.store(true, Ordering::Relaxed);
         place.told.notify_one();
         true
@@ -247,7 +365,8 @@ impl Told {
 }
 
 /// Lets connections in until `stop` is there. Then nobody else comes in, whoever asks nothing goes at once, and requests in
-/// flight have a while to finish. `stopped` is called in between: sockets end by it.
+/// flight have a while to finish and to be answered. `stopped` is called in between: sockets end by it, and nobody waits much
+/// longer for bodies.
 ///
 /// # Errors
 /// When the listener fails for good.
@@ -316,19 +435,19 @@ async fn connection(
 ) {
     // Without it small answers may wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
+    let mut stream = TimeoutStream::new(Wire { stream, place: Arc::clone(&place) });
     stream.set_write_timeout(Some(UNREAD));
     stream.set_read_timeout(Some(SILENT));
-    let answering = Arc::clone(&place);
+    let asked = Arc::clone(&place);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let busy = Answering::new(&answering);
-        let mut router = router.clone();
+        asked.now(Doing::Working);
+        let (mut router, place) = (router.clone(), Arc::clone(&asked));
         let mut request: Request = request.map(Body::new);
-        request.extensions_mut().insert(Arc::clone(&answering));
+        request.extensions_mut().insert(Arc::clone(&place));
         async move {
-            let response = router.call(request).await;
-            drop(busy);
-            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
+            let response = router.call(request).await.unwrap_or_else(|never| match never {});
+            place.now(Doing::Answering);
+            Ok::<_, Infallible>(response.map(|body| Answer { body, place }))
         }
     });
     let mut http = http1::Builder::new();
@@ -346,7 +465,7 @@ async fn connection(
             }
             () = place.is_needed() => return,
             _ = closing.wait_for(|closing| *closing), if !asked_to_finish => {
-                if !place.busy.load(Ordering::Relaxed) {
+                if place.does(Doing::Nothing) {
                     return;
                 }
                 asked_to_finish = true;
@@ -361,23 +480,46 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn strangers_go_first_then_whoever_asks_nothing_and_never_a_socket_or_a_request_of_somebody_known() {
-        let places = Places::new(4);
-        let [known, stranger, busy, socket] = [(); 4].map(|()| places.take());
+    async fn strangers_go_first_then_whoever_asks_nothing_then_the_slow_and_never_a_request_nor_a_socket_of_somebody_known()
+     {
+        let places = Places::new(6);
+        let [slow, known, reading, stranger, working, socket] = [(); 6].map(|()| places.take());
         known.is_known();
-        let answering = Answering::new(&busy);
-        socket.is_known();
+        slow.is_known();
+        let sending = slow.sending();
+        reading.now(Doing::Answering);
+        working.now(Doing::Working);
         socket.is_socket();
-        assert!(places.make_one_go());
-        stranger.is_needed().await;
-        assert!(places.make_one_go());
-        known.is_needed().await;
+        for next in [&reading, &stranger, &known, &slow] {
+            assert!(places.make_one_go());
+            next.is_needed().await;
+        }
         assert!(!places.make_one_go());
         assert!(!places.room().await);
-        drop(answering);
+        drop(sending);
+        working.now(Doing::Nothing);
         assert!(places.make_one_go());
-        busy.is_needed().await;
+        working.is_needed().await;
         assert!(!places.make_one_go());
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_on_its_way_until_the_system_has_taken_all_of_it() {
+        let places = Places::new(1);
+        let place = places.take();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut wire = Wire { stream, place: Arc::clone(&place) };
+        place.now(Doing::Answering);
+        let answer = Answer { body: Body::from("so it is"), place: Arc::clone(&place) };
+        assert_eq!(answer.size_hint().exact(), Some(8));
+        // What is flushed meanwhile is a part.
+        tokio::io::AsyncWriteExt::flush(&mut wire).await.unwrap();
+        assert!(place.does(Doing::Answering));
+        drop(answer);
+        assert!(place.does(Doing::Emptying));
+        tokio::io::AsyncWriteExt::flush(&mut wire).await.unwrap();
+        assert!(place.does(Doing::Nothing));
     }
 
     #[tokio::test]

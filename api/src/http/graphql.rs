@@ -1,6 +1,8 @@
 //! GraphQL over HTTP, after the draft of graphql.github.io/graphql-over-http. async-graphql-axum writes the answers of
 //! executed requests; what it leaves open (negotiation, methods, content types, limits, status codes) is done here.
 
+use std::sync::Arc;
+
 use async_graphql::{Response as GraphqlResponse, ServerError, Value as GraphqlValue, parser::types::OperationType};
 use async_graphql_axum::GraphQLResponse;
 use axum::{
@@ -12,11 +14,12 @@ use axum::{
 use docket_core::{ids::Position, personal::Body as TicketBody};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::task::AbortHandle;
+use tokio::{sync::watch, task::AbortHandle};
 
 use super::{
     App, MAX_BODY, REQUEST_TIMEOUT,
     document::{Documents, Fit, Unfit},
+    door::Place,
 };
 use crate::graphql::error::code;
 
@@ -24,6 +27,8 @@ use crate::graphql::error::code;
 const MAX_ERRORS: usize = 10;
 /// A query waits at most so long for the position that it asks for.
 const POSITION_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// A body that is not there so long after the signal to stop is not waited for.
+const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Header by which a query asks to see at least a position: one that a mutation gave.
 const MIN_POSITION: &str = "docket-min-position";
 /// So much of a message goes into the log.
@@ -241,7 +246,9 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
         from_query(parts.uri.query().unwrap_or_default())?
     } else {
         check_content_type(&parts.headers)?;
-        from_body(body, app.door.body).await?
+        // Whoever has a token and sends half of a body has a place that others may need.
+        let _sending = parts.extensions.get::<Arc<Place>>().map(|place| place.sending());
+        from_body(body, app.door.body, app.engine.stopping()).await?
     };
     let fit = payload.prepare(&app.documents).map_err(|unfit| {
         // Clients of old expect 200 for whatever is wrong inside of a well-formed request.
@@ -362,11 +369,26 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-async fn from_body(body: Body, limit: std::time::Duration) -> Result<Payload, Refusal> {
-    let read = tokio::time::timeout(limit, to_bytes(body, MAX_BODY)).await.map_err(|_| {
-        let message = format!("the request's body was not there after {} s; nothing was done", limit.as_secs_f64());
-        Refusal::new(StatusCode::REQUEST_TIMEOUT, code::TIMEOUT, message)
-    })?;
+async fn from_body(
+    body: Body,
+    limit: std::time::Duration,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<Payload, Refusal> {
+    let stopped = async {
+        // An engine that is gone has stopped.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        tokio::time::sleep(STOP_GRACE).await;
+    };
+    let read = tokio::select! {
+        read = tokio::time::timeout(limit, to_bytes(body, MAX_BODY)) => read.map_err(|_| {
+            let message = format!("the request's body was not there after {} s; nothing was done", limit.as_secs_f64());
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, code::TIMEOUT, message)
+        })?,
+        () = stopped => {
+            let message = "the server stops, and the request's body was not there; nothing was done";
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE, message));
+        }
+    };
     let bytes = read.map_err(|_| {
         let message = format!("a request has at most {MAX_BODY} bytes; a text has at most {} bytes", TicketBody::MAX);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)

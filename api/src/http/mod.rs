@@ -56,7 +56,7 @@ pub struct App {
 impl App {
     /// The handlers over an engine. With `space` the answer to `/readyz` warns when the disk fills up.
     pub fn new(engine: Arc<Engine>, space: Option<Arc<Space>>, door: Door) -> Self {
-        let (documents, budgets) = (Arc::new(Documents::new()), Arc::new(Budgets::new()));
+        let (documents, budgets) = (Arc::new(Documents::new()), Arc::new(Budgets::new(door.connections)));
         Self { engine, schema: schema(), documents, budgets, door, space }
     }
 

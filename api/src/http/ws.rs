@@ -1,6 +1,6 @@
 //! GraphQL over WebSocket: the protocol `graphql-transport-ws` of the package graphql-ws (PROTOCOL.md).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
 use async_graphql::{ServerError, parser::types::OperationType};
 use axum::{
@@ -138,11 +138,12 @@ struct FromOperation {
 /// Why a socket is closed.
 struct Close {
     code: u16,
-    reason: &'static str,
+    /// At most 123 bytes: a frame that closes a socket has no room for more.
+    reason: Cow<'static, str>,
 }
 
 const fn close(code: u16, reason: &'static str) -> Close {
-    Close { code, reason }
+    Close { code, reason: Cow::Borrowed(reason) }
 }
 
 struct Connection {
@@ -174,9 +175,6 @@ async fn needed(place: Option<&Place>) {
 impl Connection {
     fn new(app: App, principal: Option<Principal>, place: Option<Arc<Place>>) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        if let Some(place) = &place {
-            place.is_socket();
-        }
         Self { app, principal, budget: None, place, operations: HashMap::new(), sender, receiver }
     }
 
@@ -225,7 +223,7 @@ impl Connection {
                 Err(end) => break end,
             }
         };
-        let frame = CloseFrame { code: end.code, reason: end.reason.into() };
+        let frame = CloseFrame { code: end.code, reason: end.reason.as_ref().into() };
         // Whoever takes nothing does not hear it either.
         let _ = timeout(FAREWELL, sink.send(Message::Close(Some(frame)))).await;
     }
@@ -254,9 +252,10 @@ impl Connection {
                     self.principal = self.app.engine.authenticate(bearer(token).unwrap_or(token));
                 }
                 let Some(principal) = &self.principal else { return Err(close(4403, "Forbidden")) };
-                self.budget = Some(self.app.budgets.socket(principal));
+                let budget = self.app.budgets.socket(principal);
+                self.budget = Some(budget.map_err(|over| Close { code: 1013, reason: over.to_string().into() })?);
                 if let Some(place) = &self.place {
-                    place.is_known();
+                    place.is_socket();
                 }
                 message(None, "connection_ack", None::<()>).map(Some)
             }
