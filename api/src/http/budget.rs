@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-use docket_core::event::Actor;
+use docket_core::{access::Role, event::Actor, ids::TokenId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Principal;
@@ -88,7 +88,19 @@ pub struct Budgets {
     /// Connections that there may be at once.
     places: usize,
     all: Arc<Share>,
-    principals: Mutex<HashMap<Actor, Weak<Share>>>,
+    principals: Mutex<HashMap<Whose, Weak<Share>>>,
+}
+
+/// Whose a budget is. An agent or a customer has one, whatever the number of tokens. Administrators and auditors have no name
+/// but the label of a token, which several may have: each of their tokens has one.
+type Whose = (Actor, Option<TokenId>);
+
+fn whose(principal: &Principal) -> Whose {
+    let token = match principal.role {
+        Role::Administrator | Role::Auditor => principal.token,
+        Role::Agent(_) | Role::Customer(_) => None,
+    };
+    (principal.actor(), token)
 }
 
 impl Budgets {
@@ -97,7 +109,7 @@ impl Budgets {
         Self { places, all: Arc::new(Share::new(OPERATIONS, BYTES)), principals: Mutex::default() }
     }
 
-    /// The budget of a new socket of this principal: tokens of the same one share it.
+    /// The budget of a new socket of this principal: tokens of the same agent or customer share it.
     ///
     /// # Errors
     /// [`Over::Sockets`] when the principal has as many as there are places left without sockets.
@@ -106,10 +118,10 @@ impl Budgets {
         if principals.len() >= KEPT {
             principals.retain(|_, share| share.strong_count() > 0);
         }
-        let actor = principal.actor();
-        let share = principals.get(&actor).and_then(Weak::upgrade).unwrap_or_else(|| {
+        let whose = whose(principal);
+        let share = principals.get(&whose).and_then(Weak::upgrade).unwrap_or_else(|| {
             let share = Arc::new(Share::new(PRINCIPAL_OPERATIONS, PRINCIPAL_BYTES));
-            principals.insert(actor, Arc::downgrade(&share));
+            principals.insert(whose, Arc::downgrade(&share));
             share
         });
         // Sockets come one by one, under the lock; those that go meanwhile only make more room.
@@ -186,8 +198,9 @@ impl SocketBudget {
 
 #[cfg(test)]
 mod tests {
-    use docket_core::access::Role;
+    use docket_core::ids::AgentKey;
     use futures_util::FutureExt;
+    use ulid::Ulid;
 
     use super::*;
 
@@ -236,6 +249,22 @@ mod tests {
         assert_eq!((fill("one").len(), fill("third").len()), (0, 2));
         drop(one);
         assert!(!fill("other").is_empty());
+    }
+
+    #[test]
+    fn tokens_of_one_agent_share_a_budget_and_those_of_administrators_and_auditors_do_not() {
+        let (ann, bob): (AgentKey, AgentKey) = ("ann".parse().unwrap(), "bob".parse().unwrap());
+        // Everybody has the label that the command line gives when none is said.
+        let token = |role| Principal {
+            role,
+            label: "made on the command line".into(),
+            token: Some(TokenId::new(Ulid::generate())),
+        };
+        let shared = |one, other| whose(&token(one)) == whose(&token(other));
+        assert!(shared(Role::Agent(ann.clone()), Role::Agent(ann.clone())));
+        assert!(!shared(Role::Agent(ann), Role::Agent(bob)));
+        assert!(!shared(Role::Administrator, Role::Auditor));
+        assert!(!shared(Role::Auditor, Role::Auditor));
     }
 
     #[test]
