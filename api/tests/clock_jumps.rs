@@ -439,7 +439,7 @@ impl Jumping {
     async fn check_behind(&self, id: &str) {
         let ask = "query ($id: ID!) {
             ticket(id: $id) { updatedAt slaClocks { breachedAt } slaExplanations { breachedAt intervals { length } text } }
-            report { totals { firstResponse { minS meanS } lastResolution { minS meanS } } backlog { tickets } }
+            report { totals { firstResponse { min mean } lastResolution { min mean } } backlog { tickets } }
             serverStatus { now }
         }";
         let told = self.server.data(&self.token, ask, json!({ "id": id })).await;

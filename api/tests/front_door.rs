@@ -82,15 +82,17 @@ async fn every_role_gets_what_it_may_and_nothing_else() {
             [true, true, false, false],
         ),
         (
-            format!("mutation {{ ticketReply(id: \"{own}\", input: {{ body: \"r\" }}) {{ ticket {{ id }} }} }}"),
+            format!(
+                "mutation {{ ticketReply(id: \"{own}\", input: {{ body: \"r\", direction: OUTBOUND }}) {{ ticket {{ id }} }} }}"
+            ),
             [true, true, false, false],
         ),
         (
-            format!("mutation {{ ticketReceive(id: \"{own}\", input: {{ body: \"m\" }}) {{ ticket {{ id }} }} }}"),
+            format!("mutation {{ ticketReply(id: \"{own}\", input: {{ body: \"m\" }}) {{ ticket {{ id }} }} }}"),
             [true, true, true, false],
         ),
         (
-            format!("mutation {{ ticketReceive(id: \"{other}\", input: {{ body: \"m\" }}) {{ ticket {{ id }} }} }}"),
+            format!("mutation {{ ticketReply(id: \"{other}\", input: {{ body: \"m\" }}) {{ ticket {{ id }} }} }}"),
             [true, true, false, false],
         ),
         (
@@ -149,7 +151,7 @@ async fn refusals_are_data_with_a_code_and_a_path_and_change_nothing() {
         ),
         (
             format!("ticketSetStatus(id: \"{id}\", input: {{ status: \"NOT A KEY\" }})"),
-            "INVALID",
+            "NOT_FOUND",
             json!(["input", "status"]),
         ),
         (

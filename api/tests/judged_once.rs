@@ -33,8 +33,9 @@ async fn a_key_is_bound_to_what_was_asked_in_every_mutation() {
     let others = [
         format!("ticketOpen(input: {{subject: \"Another\", {key}}})"),
         format!("ticketOpen(input: {{subject: \"First\", priority: HIGH, {key}}})"),
-        format!("ticketReceive(id: \"{one}\", input: {{body: \"x\", {key}}})"),
         format!("ticketReply(id: \"{one}\", input: {{body: \"x\", {key}}})"),
+        format!("ticketReply(id: \"{one}\", input: {{body: \"x\", direction: INBOUND, {key}}})"),
+        format!("ticketWork(id: \"{one}\", input: {{acts: [{{reply: {{body: \"x\"}}}}], {key}}})"),
         format!("ticketAddNote(id: \"{two}\", input: {{body: \"x\", {key}}})"),
         format!("ticketAddNote(id: \"{two}\", input: {{body: \"{}\", {key}}})", "x".repeat(20_000)),
         format!("ticketLogCall(id: \"{one}\", input: {{answered: false, {key}}})"),
@@ -192,7 +193,7 @@ async fn ids_made_for_a_keyed_request_are_of_their_time() {
     let keyed = payload(&shop, &shop.admin, open, "ticket { id }").await;
     let id = |payload: &Value| payload["ticket"]["id"].as_str().unwrap().to_owned();
     assert!(id(&keyed) > id(&plain), "{keyed} {plain}");
-    let log = "{ log(last: 1) { nodes { correlationId token actor } } }";
+    let log = "{ log(last: 1) { nodes { correlationId token actor { __typename } } } }";
     let log = shop.server.data(&shop.admin, log, json!({})).await;
     let commit = &log["log"]["nodes"][0];
     assert!(commit["correlationId"].as_str().unwrap() > &id(&plain)["ticket_".len()..], "{commit}");
@@ -205,7 +206,7 @@ async fn customers_who_do_not_exist_neither_write_nor_call_nor_ask() {
     let before = head(&shop).await;
     let nobody = "customer_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     for (call, member) in [
-        (format!("ticketReceive(id: \"{id}\", input: {{body: \"x\", from: \"{nobody}\"}})"), "from"),
+        (format!("ticketReply(id: \"{id}\", input: {{body: \"x\", from: \"{nobody}\"}})"), "from"),
         (format!("ticketLogCall(id: \"{id}\", input: {{answered: false, from: \"{nobody}\"}})"), "from"),
         (format!("ticketUpdate(id: \"{id}\", input: {{requester: \"{nobody}\"}})"), "requester"),
         (format!("ticketOpen(input: {{subject: \"x\", requester: \"{nobody}\"}})"), "requester"),
@@ -381,7 +382,7 @@ async fn a_default_written_out_is_the_same_request() {
     for (call, default) in [
         ("ticketFollow(id: $id, input: {agent: \"agent_ann\", clientMutationId: \"1\"", "follow: true"),
         ("ticketTag(id: $id, input: {add: [\"x\"], clientMutationId: \"2\"", "remove: []"),
-        ("ticketLogCall(id: $id, input: {answered: false, clientMutationId: \"3\"", "durationS: 0"),
+        ("ticketLogCall(id: $id, input: {answered: false, clientMutationId: \"3\"", "duration: \"PT0S\""),
     ] {
         let call = call.replace("$id", &format!("\"{id}\""));
         let first = payload(&shop, &shop.admin, &format!("{call}}})"), "position").await;
@@ -398,8 +399,18 @@ async fn a_commit_names_the_token_that_acted() {
             .await;
     let (token, secret) = (made["tokenId"].as_str().unwrap(), made["secret"].as_str().unwrap());
     payload(&shop, secret, "ticketOpen(input: {subject: \"x\"})", "position").await;
-    let log = shop.server.data(&shop.admin, "{ log(last: 1) { nodes { actor token } } }", json!({})).await;
-    assert_eq!(log["log"]["nodes"][0], json!({ "actor": "administrator Eve", "token": token }));
+    let log = shop
+        .server
+        .data(
+            &shop.admin,
+            "{ log(last: 1) { nodes { actor { __typename ... on Administrator { name } } token } } }",
+            json!({}),
+        )
+        .await;
+    assert_eq!(
+        log["log"]["nodes"][0],
+        json!({ "actor": { "__typename": "Administrator", "name": "Eve" }, "token": token })
+    );
     let replayed = shop.docket.ok(&["replay"]);
     let last = replayed.trim_end().lines().last().unwrap();
     assert!(last.contains("administrator Eve"), "{last}");

@@ -32,7 +32,7 @@ const LIMITS: &[Limit] = &[
     },
     Limit {
         what: "a message has at most 1 MiB",
-        document: "mutation ($t: ID!, $s: String!) { x: ticketReceive(id: $t, input: { body: $s }) { position userErrors { code message } } }",
+        document: "mutation ($t: ID!, $s: String!) { x: ticketReply(id: $t, input: { body: $s }) { position userErrors { code message } } }",
         variables: |t, n| json!({ "t": t, "s": text(n) }),
         at: 1 << 20,
         code: "TOO_LONG",

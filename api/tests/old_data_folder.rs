@@ -10,7 +10,7 @@ use support::{Docket, Server, root};
 
 const CONVERSATION: &str = "query ($id: ID!) { ticket(id: $id) { status { category } timeline(last: 100) { nodes {
     ... on MessageEntry { body } ... on NoteEntry { body } } } } }";
-const RECEIVE: &str = "mutation ($id: ID!, $input: TicketReceiveInput!) { ticketReceive(id: $id, input: $input) {
+const RECEIVE: &str = "mutation ($id: ID!, $input: TicketReplyInput!) { ticketReply(id: $id, input: $input) {
     position ticket { id } userErrors { code message } } }";
 
 /// A folder of an earlier version, unpacked, and what that version said about it.
@@ -152,7 +152,7 @@ async fn an_old_folder_is_served_and_goes_on() {
         for body in [body, "Something else entirely"] {
             let again = json!({ "id": ticket, "input": { "body": body, "clientMutationId": keyed["key"] } });
             let again = server.data(customer, RECEIVE, again).await;
-            let error = &again["ticketReceive"]["userErrors"][0];
+            let error = &again["ticketReply"]["userErrors"][0];
             assert_eq!(error["code"], "IDEMPOTENCY_KEY_REUSED", "{again}");
             assert!(error["message"].as_str().unwrap().contains(keyed["position"].as_str().unwrap()), "{error}");
         }
@@ -161,12 +161,12 @@ async fn an_old_folder_is_served_and_goes_on() {
         // What is written comes after it, and is still there after a clean stop.
         let new = json!({ "id": ticket, "input": { "body": "Still silent, years later." } });
         let new = server.data(customer, RECEIVE, new).await;
-        assert_eq!(new["ticketReceive"]["userErrors"], json!([]));
+        assert_eq!(new["ticketReply"]["userErrors"], json!([]));
         let after = texts(&server, known["agent"].as_str().unwrap(), ticket).await;
         assert_eq!(after.len(), before.len() + 1);
         assert_eq!(server.terminate().code(), Some(0));
 
-        let position: u64 = new["ticketReceive"]["position"].as_str().unwrap().parse().unwrap();
+        let position: u64 = new["ticketReply"]["position"].as_str().unwrap().parse().unwrap();
         let (now, then) = (old.docket.ok_json(&["verify"]), old.said_json("verify.json"));
         assert_eq!(now["ok"], true, "{now}");
         assert!(position > then["head_position"].as_u64().unwrap());

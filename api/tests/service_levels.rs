@@ -195,7 +195,7 @@ async fn a_deadline_is_explained_and_an_agent_follows_a_ticket() {
         dueAt text moments { moment eventType } intervals { length stretch } } } } }";
     let explained = server.data(&token, explain, json!({ "id": id })).await;
     let explanation = &explained["node"]["slaExplanations"][0];
-    assert_eq!((&explanation["policy"], &explanation["reason"]), (&json!("standard"), &json!("opened")), "{explained}");
+    assert_eq!((&explanation["policy"], &explanation["reason"]), (&json!("standard"), &json!("OPENED")), "{explained}");
     assert_eq!(explanation["moments"][0], json!({ "moment": "activated", "eventType": "SlaApplied" }));
     assert!(explanation["text"].as_str().unwrap().contains("zone data 20"));
     assert!(server.terminate().success());

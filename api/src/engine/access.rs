@@ -7,6 +7,8 @@ use docket_core::{
 };
 use sha2::{Digest, Sha256};
 
+use super::EngineError;
+
 /// Somebody who came in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
@@ -104,6 +106,42 @@ pub fn can(principal: &Principal, action: Action, resource: Resource) -> bool {
             Resource::Desk => true,
             Resource::Figures | Resource::Log | Resource::Tokens => false,
         },
+    }
+}
+
+/// Refuses what the principal may not do, and says which right is missing.
+///
+/// # Errors
+/// [`EngineError::Forbidden`] when the principal may not do it.
+pub fn must(principal: &Principal, action: Action, resource: Resource) -> Result<(), EngineError> {
+    if can(principal, action, resource) {
+        return Ok(());
+    }
+    let verb = match action {
+        Action::Read => "read",
+        Action::ReadInternal => "read what is internal of",
+        Action::Ask => "write as the customer to",
+        Action::Work => "work on",
+        Action::Administer => "administer",
+    };
+    let thing = match resource {
+        Resource::Ticket { .. } => "this ticket",
+        Resource::Customer(_) => "this customer",
+        Resource::Desk => "the desk",
+        Resource::Figures => "the desk's people, timers and figures",
+        Resource::Log => "the log",
+        Resource::Tokens => "tokens",
+    };
+    Err(EngineError::Forbidden { needs: format!("{verb} {thing}, which {} does not have", role_name(&principal.role)) })
+}
+
+/// The role of a principal, in words.
+const fn role_name(role: &Role) -> &'static str {
+    match role {
+        Role::Administrator => "an administrator's token",
+        Role::Agent(_) => "an agent's token",
+        Role::Customer(_) => "a customer's token",
+        Role::Auditor => "an auditor's token",
     }
 }
 

@@ -115,7 +115,7 @@ impl Engine {
                 Ok(None)
             }
             Err(
-                error @ (EngineError::Forbidden
+                error @ (EngineError::Forbidden { .. }
                 | EngineError::Unavailable(_)
                 | EngineError::Busy { .. }
                 | EngineError::Views(_)

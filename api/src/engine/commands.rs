@@ -17,6 +17,7 @@ use super::{
     Acting, Action, CACHED_TICKETS, Engine, EngineError, IdempotencyKey, Loaded, Principal, RETRY_FOR, Request,
     Resource, Stored, VIEW_WAIT, can,
     keys::{answer_of, commit_at, commit_id},
+    must,
 };
 
 /// A command was carried out.
@@ -62,9 +63,7 @@ impl Engine {
         let TicketCommand::Open(Opening { requester, .. }) = opening else {
             return Err(EngineError::Internal("a ticket starts with its opening".into()));
         };
-        if !can(principal, Action::Ask, Resource::Ticket { requester }) {
-            return Err(EngineError::Forbidden);
-        }
+        must(principal, Action::Ask, Resource::Ticket { requester })?;
         let all = std::iter::once(opening).chain(commands).collect();
         // A repeated request finds the ticket of the first one through its commit.
         self.execute(&principal.into(), TicketId::new(Ulid::generate()), all, request, None).await
@@ -92,9 +91,7 @@ impl Engine {
         for command in &commands {
             let asks = matches!(command, TicketCommand::Receive { .. });
             let action = if asks { Action::Ask } else { Action::Work };
-            if !can(principal, action, resource) {
-                return Err(EngineError::Forbidden);
-            }
+            must(principal, action, resource)?;
         }
         self.execute(&principal.into(), id, commands, request, None).await
     }

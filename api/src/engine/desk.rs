@@ -14,8 +14,9 @@ use docket_store::Expected;
 use futures_util::{StreamExt, stream};
 
 use super::{
-    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Request, Resource, TOGETHER, VIEW_WAIT, can,
+    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Request, Resource, TOGETHER, VIEW_WAIT,
     keys::{commit_id, further_id},
+    must,
 };
 
 /// A desk file that cannot be, or what applying it did.
@@ -68,9 +69,7 @@ impl Engine {
         dry_run: bool,
         key: Option<IdempotencyKey>,
     ) -> Result<Applied, EngineError> {
-        if !can(principal, Action::Administer, Resource::Desk) {
-            return Err(EngineError::Forbidden);
-        }
+        must(principal, Action::Administer, Resource::Desk)?;
         let (acting, key) = (Acting::from(principal), key.filter(|_| !dry_run));
         if let Some(earlier) = self.first_answer(&acting, key.as_ref()).await? {
             return self.applied_before(&acting, &config, key, &earlier).await;

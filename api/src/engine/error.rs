@@ -14,8 +14,11 @@ pub enum EngineError {
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// The principal may not do it.
-    #[error("you may not do this")]
-    Forbidden,
+    #[error("you may not do this: it needs the right to {needs}")]
+    Forbidden {
+        /// The right that is missing, in words.
+        needs: String,
+    },
     /// Somebody was faster, or the caller's version is old.
     #[error("{stream} was changed meanwhile: it stands at position {actual}. Read it again and decide again")]
     Conflict {

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-pub use access::{Action, Principal, Resource, can, new_secret, secret_sha256};
+pub use access::{Action, Principal, Resource, can, must, new_secret, secret_sha256};
 pub use aside::SetAside;
 pub use commands::Done;
 pub use desk::{Applied, NotMoved, compare_desk};
@@ -60,6 +60,8 @@ pub struct Engine {
     content: ContentStore,
     clock: Arc<dyn Clock>,
     tickets: Mutex<HashMap<TicketId, Loaded>>,
+    /// When each token last let somebody in: lost with the engine on purpose.
+    used: Mutex<HashMap<TokenId, Timestamp>>,
     /// Tickets that nothing can be done with for now.
     aside: Mutex<aside::Aside>,
     /// Histories that were read last.
@@ -137,6 +139,7 @@ impl Engine {
             content,
             clock,
             tickets: Mutex::default(),
+            used: Mutex::default(),
             aside: Mutex::default(),
             histories: Mutex::default(),
             reads: Arc::new(Semaphore::new(READS)),

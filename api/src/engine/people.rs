@@ -1,6 +1,6 @@
 //! Customers and tokens: who there is, and who may come in.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use docket_core::{
     access::{AccessEvent, Role, TokenRevoked},
@@ -15,7 +15,8 @@ use docket_store::Expected;
 use ulid::Ulid;
 
 use super::{
-    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Resource, VIEW_WAIT, can, new_secret, secret_sha256,
+    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Resource, VIEW_WAIT, must, new_secret,
+    secret_sha256,
 };
 
 /// A customer to be registered.
@@ -46,7 +47,17 @@ impl Engine {
         let views = self.views();
         let token = views.people().valid_token(&secret_sha256(secret), self.now())?;
         let (role, label) = (token.role.clone(), token.label.clone());
-        is_here(&role, token.issued, &views).then_some(Principal { role, label, token: Some(token.id) })
+        let here = is_here(&role, token.issued, &views);
+        if here {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.insert(token.id, self.now());
+        }
+        here.then_some(Principal { role, label, token: Some(token.id) })
+    }
+
+    /// When somebody last came in with a token since the engine started. It is no event: whoever reads would fill the log.
+    pub fn last_used(&self, token: TokenId) -> Option<Timestamp> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).get(&token).copied()
     }
 
     /// True when the principal's token holds still.
@@ -73,9 +84,7 @@ impl Engine {
         customer: NewCustomer,
         key: Option<IdempotencyKey>,
     ) -> Result<(CustomerId, Arc<Views>, Position), EngineError> {
-        if !can(principal, Action::Work, Resource::Desk) {
-            return Err(EngineError::Forbidden);
-        }
+        must(principal, Action::Work, Resource::Desk)?;
         let (acting, key) = (Acting::from(principal), key.as_ref());
         let stored = match self.first_answer(&acting, key).await? {
             Some(earlier) => super::Stored::earlier(earlier),
@@ -105,9 +114,7 @@ impl Engine {
         expires_at: Option<Timestamp>,
         key: Option<IdempotencyKey>,
     ) -> Result<Issued, EngineError> {
-        if !can(principal, Action::Administer, Resource::Tokens) {
-            return Err(EngineError::Forbidden);
-        }
+        must(principal, Action::Administer, Resource::Tokens)?;
         let (acting, key) = (Acting::from(principal), key.as_ref());
         if let Some(earlier) = self.first_answer(&acting, key).await? {
             return repeated(&earlier);
@@ -149,9 +156,7 @@ impl Engine {
         id: TokenId,
         key: Option<IdempotencyKey>,
     ) -> Result<Position, EngineError> {
-        if !can(principal, Action::Administer, Resource::Tokens) {
-            return Err(EngineError::Forbidden);
-        }
+        must(principal, Action::Administer, Resource::Tokens)?;
         let (acting, key) = (Acting::from(principal), key.as_ref());
         if let Some(earlier) = self.first_answer(&acting, key).await? {
             return Ok(super::Stored::earlier(earlier).position);

@@ -17,8 +17,9 @@ use docket_store::{Expected, Page};
 use futures_util::{StreamExt, stream};
 
 use super::{
-    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Request, Resource, TOGETHER, can,
+    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Request, Resource, TOGETHER,
     keys::{commit_id, further_id},
+    must,
 };
 
 /// Policies were applied anew.
@@ -45,9 +46,7 @@ impl Engine {
         dry_run: bool,
         key: Option<IdempotencyKey>,
     ) -> Result<Reapplied, EngineError> {
-        if !can(principal, Action::Administer, Resource::Desk) {
-            return Err(EngineError::Forbidden);
-        }
+        must(principal, Action::Administer, Resource::Desk)?;
         let (acting, key) = (Acting::from(principal), key.filter(|_| !dry_run));
         let earlier = self.first_answer(&acting, key.as_ref()).await?;
         let (views, now) = (self.views(), self.now());
@@ -99,9 +98,7 @@ impl Engine {
         config: DeskConfig,
         period: ReportPeriod,
     ) -> Result<Comparison, EngineError> {
-        if !can(principal, Action::Read, Resource::Figures) {
-            return Err(EngineError::Forbidden);
-        }
+        must(principal, Action::Read, Resource::Figures)?;
         let (engine, views) = (Arc::clone(self), self.views());
         self.in_turn(move |stop| {
             let mut what_if = supposed(&views, config)

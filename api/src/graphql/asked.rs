@@ -4,12 +4,13 @@
 use std::{fmt::Write, future::Future, sync::Arc};
 
 use async_graphql::{
-    Context, Error, Name, Value,
+    Context, Error, ID, Name, Value,
     indexmap::IndexMap,
     registry::{MetaInputValue, MetaType},
 };
 use docket_core::{
-    ids::{MessageId, TicketId},
+    event::{DatedEvent, Event},
+    ids::{MessageId, Position, StreamId, TicketId},
     personal::Body,
     rejection::Rejection,
     ticket::{Channel, Message, TicketCommand},
@@ -19,10 +20,12 @@ use ulid::Ulid;
 use super::{
     Session,
     error::{UserError, split},
+    relay::local_id,
     scalars::BigInt,
     ticket::Ticket,
+    timeline::Actor,
 };
-use crate::engine::{Done, EngineError, IdempotencyKey, Request};
+use crate::engine::{Action, Done, EngineError, IdempotencyKey, Request, Resource};
 
 /// A mutation as it was asked.
 pub struct Asked<'a> {
@@ -80,7 +83,11 @@ impl<'a> Asked<'a> {
                         write_canonical(&mut canonical, value);
                     }
                 }
-                IdempotencyKey::try_new(text, field.name(), &canonical).map(Some)
+                // The name under which customers' messages went before both sides wrote with one mutation: keys hold for
+                // ever, so a repetition by the new name is still the same request.
+                let customers_message = field.name() == "ticketReply" && session.is_customer();
+                let operation = if customers_message { "ticketReceive" } else { field.name() };
+                IdempotencyKey::try_new(text, operation, &canonical).map(Some)
             }
         };
         Ok(Self { session, client_mutation_id, context, key })
@@ -138,7 +145,17 @@ impl<'a> Asked<'a> {
     /// The payload of a mutation of a ticket: the ticket as it is then, or the refusal.
     pub async fn outcome(&self, work: impl Future<Output = Result<Done, EngineError>>) -> Result<Outcome, Error> {
         let client_mutation_id = self.client_mutation_id.clone();
-        let (user_errors, done) = self.answer(work.await)?.parts();
+        let worked = work.await;
+        let told = match &worked {
+            Err(EngineError::Conflict { stream: StreamId::Ticket(ticket), actual }) => {
+                conflict(self.session, *ticket, *actual).await
+            }
+            _ => None,
+        };
+        let (mut user_errors, done) = self.answer(worked)?.parts();
+        if let (Some(refusal), Some(told)) = (user_errors.first_mut(), told) {
+            refusal.message = told;
+        }
         Ok(match done {
             Some(done) => {
                 let then = Session { views: Arc::clone(&done.views), ..self.session.clone() };
@@ -188,6 +205,46 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Who changed a ticket meanwhile, and what of it, as far as the session may know.
+async fn conflict(session: &Session, ticket: TicketId, version: Position) -> Option<String> {
+    let now = Session { views: session.engine.views(), ..session.clone() };
+    let number = now.views.tickets().by_id(&ticket)?.number;
+    let log = Arc::clone(session.engine.log());
+    let before = Position::new(version.get().checked_sub(1)?);
+    let commit = session.engine.beside(move || Ok(log.read_all(before, 1)?)).await.ok()?.pop()?;
+    let internal = session.can(Action::ReadInternal, Resource::Figures);
+    let shown = |event: &&DatedEvent| match &event.event {
+        Event::Ticket(event) => internal || now.views.desk().desk().shows_customers(event),
+        Event::Customer(_) | Event::Desk(_) | Event::Access(_) | Event::Request(_) | Event::Unknown { .. } => false,
+    };
+    let what: Vec<&str> = commit.events.iter().filter(shown).map(|event| event.event.type_name()).collect();
+    let (who, at) = (Actor::of(&now, &commit.actor).name(), commit.recorded_at);
+    let what = if what.is_empty() { "something internal".to_owned() } else { what.join(", ") };
+    Some(format!(
+        "ticket {number} was changed meanwhile: {who} did {what} at {at}, and it stands at position {version}. Read it \
+         again and decide again"
+    ))
+}
+
+/// The own id or key in what the input gave: a global id, or for parts of the desk the plain key.
+///
+/// # Errors
+/// When it is neither.
+pub fn key_of<T: std::str::FromStr>(
+    kind: &str,
+    field: &'static str,
+    id: Option<&ID>,
+) -> Result<Option<T>, EngineError> {
+    let Some(id) = id else { return Ok(None) };
+    let key = local_id(kind, id).or_else(|| id.parse().ok());
+    key.map(Some).ok_or_else(|| Rejection::not_found(field, short(id)).into())
+}
+
+/// What is repeated of an id in a refusal.
+pub fn short(id: &ID) -> String {
+    id.chars().take(80).collect()
+}
+
 fn sorted<'v>(members: impl Iterator<Item = (&'v str, &'v Value)>) -> Vec<(&'v str, &'v Value)> {
     let mut members: Vec<_> = members.collect();
     members.sort_by_key(|(name, _)| *name);
@@ -221,7 +278,9 @@ fn write_members(out: &mut String, members: &IndexMap<Name, Value>, defaults: &[
     for (name, value) in sorted(members.iter().map(|(name, value)| (name.as_str(), value))) {
         let mut text = String::new();
         write_canonical(&mut text, value);
-        let is_default = |(member, default): &(String, String)| member == name && text.trim_matches('"') == default;
+        let is_default = |(member, default): &(String, String)| {
+            member == name && text.trim_matches('"') == default.trim_matches('"')
+        };
         if name != "clientMutationId" && !defaults.iter().any(is_default) {
             let _ = write!(out, "{name}:{text},");
         }

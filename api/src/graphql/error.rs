@@ -113,7 +113,7 @@ pub fn split(error: EngineError) -> Result<UserError, Error> {
             first_position: Some(position.into()),
             ..UserError::new(UserErrorCode::IdempotencyKeyReused, error.to_string())
         }),
-        other @ (EngineError::Forbidden
+        other @ (EngineError::Forbidden { .. }
         | EngineError::Ticket { .. }
         | EngineError::Busy { .. }
         | EngineError::Unavailable(_)
@@ -128,7 +128,7 @@ pub fn split(error: EngineError) -> Result<UserError, Error> {
 pub fn top_level(error: &EngineError) -> Error {
     match error {
         EngineError::Rejected(rejection) => coded(code::BAD_USER_INPUT, rejection.to_string()),
-        EngineError::Forbidden => coded(code::FORBIDDEN, error.to_string()),
+        EngineError::Forbidden { .. } => coded(code::FORBIDDEN, error.to_string()),
         EngineError::Conflict { .. } | EngineError::KeyReused { .. } => coded(code::BAD_USER_INPUT, error.to_string()),
         EngineError::Busy { retry_after_s } => coded(code::UNAVAILABLE, error.to_string())
             .extend_with(|_, extensions| extensions.set("retryAfterS", *retry_after_s)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Error, ID, Json, Object, SimpleObject};
+use async_graphql::{Context, Error, ID, Json, Object, SimpleObject};
 use docket_core::{event, ids::Position};
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     error::{bad_input, internal, top_level},
     relay::{Paging, Slice, connection, global_id},
     scalars::{BigInt, DateTime},
+    timeline::Actor,
 };
 
 /// The events that one decision produced, stored all or not at all.
@@ -35,6 +36,7 @@ pub struct LogEvent {
     pub data: Json<serde_json::Value>,
 }
 
+/// The events that one decision produced, stored all or not at all.
 #[Object]
 impl Commit {
     /// Global id.
@@ -62,9 +64,9 @@ impl Commit {
         self.commit.recorded_at.into()
     }
 
-    /// Who did it, for people.
-    async fn actor(&self) -> String {
-        self.commit.actor.to_string()
+    /// Who did it.
+    async fn actor(&self, context: &Context<'_>) -> Result<Actor, Error> {
+        Ok(Actor::of(Session::of(context)?, &self.commit.actor))
     }
 
     /// Id of the token by which whoever did it came in; null for the command line, timers and imports.

@@ -3,11 +3,14 @@
 //! Conventions: Relay connections and global ids; one `input` and one payload a mutation; refusals as `userErrors`, other
 //! errors at the top level with a code ([`error::code`]); positions as strings.
 
+mod access;
 mod asked;
+pub mod cost;
 mod desk;
 pub mod error;
 mod log;
 mod mutation;
+mod people;
 mod query;
 mod relay;
 mod report;
@@ -16,18 +19,19 @@ mod sla;
 mod subscription;
 mod ticket;
 mod timeline;
+mod words;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use async_graphql::{Context, Error, SDLExportOptions, Schema, ValidationMode};
+use async_graphql::{Context, Error, SDLExportOptions, Schema, SchemaBuilder, ValidationMode};
 use docket_core::ids::{Position, TicketId};
 use docket_projections::Views;
 use tokio::sync::OnceCell;
 
-use crate::engine::{Action, Engine, History, Principal, Resource, can};
+use crate::engine::{Action, Engine, History, Principal, Resource, can, must};
 
 /// The schema.
 pub type DocketSchema = Schema<query::Query, mutation::Mutation, subscription::Subscription>;
@@ -106,22 +110,54 @@ impl Session {
 
     /// FORBIDDEN unless the principal may do it.
     pub fn need(&self, action: Action, resource: Resource) -> Result<(), Error> {
-        if self.can(action, resource) { Ok(()) } else { Err(error::top_level(&crate::engine::EngineError::Forbidden)) }
+        must(&self.principal, action, resource).map_err(|error| error::top_level(&error))
     }
 }
 
 /// Builds the schema.
 pub fn schema() -> DocketSchema {
-    Schema::build(query::Query, mutation::Mutation, subscription::Subscription)
-        .limit_depth(MAX_DEPTH)
-        .limit_complexity(MAX_COMPLEXITY)
+    build().limit_depth(MAX_DEPTH).limit_complexity(MAX_COMPLEXITY).finish()
+}
+
+/// The schema without limits.
+fn build() -> SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {
+    Schema::build(query::Query::default(), mutation::Mutation::default(), subscription::Subscription)
         // Documents are validated before they get here (`http::document`); the limits hold in this mode too.
         .validation_mode(ValidationMode::Fast)
-        .finish()
 }
+
+/// What a reader of the schema should know before anything else. The library has no place for it.
+const DESCRIPTION: &str = r#"A support desk as a log of events and views of it.
+
+Ids: everything with an `id` is a `Node`, and `node(id:)` finds it again. Where an input asks for a part of the desk (queue,
+team, agent, category, status, field), its id and its key are the same; unknown names are errors.
+
+Positions: every commit of the log has one, from 1 and without gaps, as `BigInt`, a string of digits. A mutation's payload
+has the `position` of what it stored, and a ticket's `version` is the position of its latest commit.
+
+Read-your-writes: a request with the header `docket-min-position` is answered from a moment that shows that position.
+Every answer sees one moment, and `serverStatus.position` says which.
+
+Tokens: `Authorization: Bearer dkt_…`. What a token may not see is null, empty or not there.
+
+Writing: mutations take one `input`. `clientMutationId` is an idempotency key: the same request with it is carried out once,
+for ever. `expectedVersion` refuses what was meant for an older ticket.
+
+Errors: what the rules refuse comes as `userErrors` with a `code` and the `path` of the input, and then nothing has changed.
+Everything else is a top-level error with `extensions.code`: BAD_USER_INPUT, FORBIDDEN, UNAUTHENTICATED,
+GRAPHQL_VALIDATION_FAILED, GRAPHQL_PARSE_FAILED, QUERY_TOO_COMPLEX, TIMEOUT, UNAVAILABLE, INTERNAL_SERVER_ERROR.
+
+Limits: a page has 20 elements unless `first` or `last` says otherwise, and 100 at most. An operation costs 10,000 at most: a
+field counts 1, a connection as many times its selection as the page has elements. A request with the extension
+`{"cost": true}` is told its cost in `extensions.cost`.
+
+Nulls: connections, and whatever a right or a failure may take away, can be null; ids, lists and plain facts cannot. Instants
+are `DateTime`, lengths of time are `Duration`."#;
 
 /// The schema in its own language, sorted: committed as `schema.graphql`.
 pub fn sdl() -> String {
     let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().include_specified_by();
-    schema().sdl_with_options(options)
+    let sdl = schema().sdl_with_options(options);
+    let start = sdl.rfind("\nschema {").map_or(sdl.len(), |at| at + 1);
+    format!("{}\"\"\"\n{DESCRIPTION}\n\"\"\"\n{}", &sdl[..start], &sdl[start..])
 }

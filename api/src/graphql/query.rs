@@ -1,34 +1,37 @@
-//! What can be asked.
+//! What can be asked about the server and all of its log; each capability brings its own queries besides.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use async_graphql::{Context, Enum, Error, ID, Interface, Object, SimpleObject};
-use docket_core::{
-    access::Role,
-    desk::{Defined, LeavingKind},
-    ids::{AgentKey, CategoryKey, CommitId, CustomerId, Position, QueueKey, TeamKey, TicketId},
-    ticket::{ExternalReference, TimerCommand},
+use async_graphql::{Context, Error, ID, Interface, MergedObject, Object, SimpleObject};
+use docket_core::ids::{
+    AgentKey, CalendarKey, CategoryKey, CommitId, CustomerId, FieldKey, PolicyKey, Position, QueueKey, StreamId,
+    TeamKey, TicketId, TokenId,
 };
 use docket_projections::ReportPeriod;
 
 use super::{
     Session,
-    desk::{
-        Agent, AgentConnection, Category, CategoryConnection, Customer, CustomerConnection, Desk, Queue,
-        QueueConnection, SlaMetric, Team, TeamConnection,
-    },
+    access::{AccessQueries, Token},
+    desk::{Calendar, Category, Desk, DeskQueries, FieldDefinition, Policy, Queue, Status},
     error::{bad_input, top_level},
     log::{self, Commit, CommitConnection},
-    relay::{MAX_PAGE, Paging, Slice, local_id},
+    people::{Agent, Customer, PeopleQueries, Team},
+    relay::{MAX_PAGE, Paging, global_id, local_id, page_size},
     report::Report,
     scalars::{BigInt, DateTime},
-    sla::SlaComparison,
-    ticket::{self, Ticket, TicketConnection, TicketFilter, TicketOrder, page_size},
+    sla::SlaQueries,
+    ticket::{
+        Ticket, TicketQueries, TimerQueries,
+        assignment::{AssignmentEntry, QueueEntry},
+        conversation::{CallEntry, MessageEntry, NoteEntry},
+        details::ChangeEntry,
+        escalation::{EscalationEntry, SlaEntry},
+        opening::OpeningEntry,
+        status::StatusEntry,
+    },
+    timeline::{self, TimelineEntry},
 };
-use crate::{
-    desk_file,
-    engine::{Action, EngineError, Resource, Stop},
-};
+use crate::engine::{Action, EngineError, Resource, Stop};
 
 /// Anything that has a global id.
 #[derive(Interface, Debug, Clone)]
@@ -46,64 +49,43 @@ pub enum Node {
     Customer(Customer),
     /// A category.
     Category(Category),
+    /// A status.
+    Status(Status),
+    /// An SLA policy.
+    Policy(Policy),
+    /// A calendar.
+    Calendar(Calendar),
+    /// A custom field.
+    Field(FieldDefinition),
+    /// The desk.
+    Desk(Desk),
+    /// A token.
+    Token(Token),
     /// A commit of the log.
     Commit(Commit),
-}
-
-/// What the bearer of a token is.
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RoleName {
-    /// Configures the desk, makes tokens, and may do everything that an agent may.
-    Administrator,
-    /// Works on tickets.
-    Agent,
-    /// Sees and writes to the own tickets.
-    Customer,
-    /// Reads everything, changes nothing.
-    Auditor,
-}
-
-/// Whoever asks.
-#[derive(SimpleObject, Debug, Clone)]
-pub struct Viewer {
-    /// What they are.
-    pub role: RoleName,
-    /// What their token is called.
-    pub label: String,
-    /// The agent, when it is one.
-    pub agent: Option<Agent>,
-    /// The customer, when it is one.
-    pub customer: Option<Customer>,
-}
-
-/// What a timer will do.
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimerKind {
-    /// Say that a deadline comes near.
-    SlaWarning,
-    /// Say that a deadline passed.
-    SlaBreach,
-    /// Raise the ticket to a higher level.
-    Escalation,
-    /// Take the ticket from an assignee who does not pick it up.
-    ReturnToQueue,
-}
-
-/// Something that comes due.
-#[derive(SimpleObject, Debug, Clone)]
-pub struct Timer {
-    /// When.
-    pub at: DateTime,
-    /// What happens then.
-    pub kind: TimerKind,
-    /// The ticket.
-    pub ticket: Ticket,
-    /// The track, for service levels.
-    pub track: Option<String>,
-    /// The metric, for service levels.
-    pub metric: Option<SlaMetric>,
-    /// The deadline that it belongs to.
-    pub due_at: DateTime,
+    /// An entry of a timeline.
+    Entry(TimelineEntry),
+    // What implements an interface implements those that the interface does: the schema must say so of each kind.
+    /// An opening.
+    Opening(OpeningEntry),
+    /// A message.
+    Message(MessageEntry),
+    /// A note.
+    Note(NoteEntry),
+    /// A call.
+    Call(CallEntry),
+    /// An assignment.
+    Assignment(AssignmentEntry),
+    /// A transfer.
+    Transfer(QueueEntry),
+    /// A change of status.
+    StatusChange(StatusEntry),
+    /// An escalation.
+    Escalation(EscalationEntry),
+    /// A service level's word.
+    Sla(SlaEntry),
+    /// Any other change.
+    Change(ChangeEntry),
 }
 
 /// How the server stands.
@@ -145,28 +127,16 @@ impl From<&crate::engine::SetAside> for SetAside {
     }
 }
 
-/// The queries.
-pub struct Query;
+/// What can be asked. Answers see one moment of the log: `serverStatus.position` says which.
+#[derive(MergedObject, Default)]
+pub struct Query(TicketQueries, TimerQueries, DeskQueries, PeopleQueries, AccessQueries, SlaQueries, ServerQueries);
+
+/// What is asked about the server and all of its log.
+#[derive(Default)]
+pub struct ServerQueries;
 
 #[Object]
-impl Query {
-    /// Whoever asks.
-    async fn viewer(&self, context: &Context<'_>) -> Result<Viewer, Error> {
-        let session = Session::of(context)?;
-        let role = match &session.principal.role {
-            Role::Administrator => RoleName::Administrator,
-            Role::Agent(_) => RoleName::Agent,
-            Role::Customer(_) => RoleName::Customer,
-            Role::Auditor => RoleName::Auditor,
-        };
-        Ok(Viewer {
-            role,
-            label: session.principal.label.clone(),
-            agent: session.principal.agent().and_then(|key| Agent::seen(session, key)),
-            customer: session.principal.customer().and_then(|id| Customer::seen(session, id)),
-        })
-    }
-
+impl ServerQueries {
     /// How the server stands.
     async fn server_status(&self, context: &Context<'_>) -> Result<ServerStatus, Error> {
         let session = Session::of(context)?;
@@ -209,233 +179,6 @@ impl Query {
             found.push(find(session, id).await?);
         }
         Ok(found)
-    }
-
-    /// A ticket by its id; null when there is none, or none for you.
-    async fn ticket(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "Id of the ticket.")] id: ID,
-    ) -> Result<Option<Ticket>, Error> {
-        let session = Session::of(context)?;
-        Ok(local_id::<TicketId>("ticket", &id).and_then(|id| Ticket::seen(session, id)))
-    }
-
-    /// A ticket by its number; null when there is none, or none for you.
-    async fn ticket_by_number(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "Number of the ticket.")] number: i32,
-    ) -> Result<Option<Ticket>, Error> {
-        let session = Session::of(context)?;
-        let row = u32::try_from(number).ok().and_then(|number| session.views.tickets().by_number(number));
-        Ok(row.and_then(|row| Ticket::seen(session, row.id)))
-    }
-
-    /// A ticket by its name in another system; null when there is none, or none for you.
-    async fn ticket_by_reference(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "The other system, for example `servicenow`.")] source: String,
-        #[graphql(desc = "The name there, for example `INC0000047`.")] key: String,
-    ) -> Result<Option<Ticket>, Error> {
-        let session = Session::of(context)?;
-        let row = session.views.tickets().by_external(&ExternalReference { source, key });
-        Ok(row.and_then(|row| Ticket::seen(session, row.id)))
-    }
-
-    /// Tickets that you may see.
-    #[graphql(complexity = "page_size(first, last) * child_complexity")]
-    #[allow(clippy::too_many_arguments, reason = "they are the arguments of the field")]
-    async fn tickets(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "Which ones; all when absent.")] filter: Option<TicketFilter>,
-        #[graphql(desc = "By what they are ordered; by number when absent.")] order_by: Option<TicketOrder>,
-        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Option<TicketConnection>, Error> {
-        let paging = Paging::new(first, after, last, before)?;
-        let session = Session::of(context)?;
-        let page = ticket::page(session, filter.as_ref(), order_by, &paging).await?;
-        ticket::read_ahead(context, session, &page).await?;
-        Ok(Some(page))
-    }
-
-    /// A queue by its id.
-    async fn queue(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "Id of the queue.")] id: ID,
-    ) -> Result<Option<Queue>, Error> {
-        Ok(match find(Session::of(context)?, &id).await? {
-            Some(Node::Queue(queue)) => Some(queue),
-            _ => None,
-        })
-    }
-
-    /// The queues of the desk, and those that were retired and still hold unfinished tickets.
-    #[graphql(complexity = "page_size(first, last) * child_complexity")]
-    async fn queues(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Option<QueueConnection>, Error> {
-        let session = Session::of(context)?;
-        session.need(Action::Read, Resource::Desk)?;
-        let paging = Paging::new(first, after, last, before)?;
-        let parts = &session.views.desk().desk().queues;
-        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Queue, key);
-        let page = desk_page(parts, &paging, held, |key| Queue::seen(session, key))?;
-        Ok(Some(page.into()))
-    }
-
-    /// The teams of the desk, and those that were retired and are still responsible for unfinished tickets.
-    #[graphql(complexity = "page_size(first, last) * child_complexity")]
-    async fn teams(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Option<TeamConnection>, Error> {
-        let session = Session::of(context)?;
-        session.need(Action::Read, Resource::Figures)?;
-        let paging = Paging::new(first, after, last, before)?;
-        let parts = &session.views.desk().desk().teams;
-        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Team, key);
-        let page = desk_page(parts, &paging, held, |key| Team::seen(session, key))?;
-        Ok(Some(page.into()))
-    }
-
-    /// The agents of the desk, and those who have left and still have unfinished tickets.
-    #[graphql(complexity = "page_size(first, last) * child_complexity")]
-    async fn agents(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Option<AgentConnection>, Error> {
-        let session = Session::of(context)?;
-        session.need(Action::Read, Resource::Figures)?;
-        let paging = Paging::new(first, after, last, before)?;
-        let parts = &session.views.desk().desk().agents;
-        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Agent, key);
-        let page = desk_page(parts, &paging, held, |key| Agent::seen(session, key))?;
-        Ok(Some(page.into()))
-    }
-
-    /// The customers of the desk.
-    #[graphql(complexity = "page_size(first, last) * child_complexity")]
-    async fn customers(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Option<CustomerConnection>, Error> {
-        let session = Session::of(context)?;
-        session.need(Action::Read, Resource::Figures)?;
-        let all = session.views.people().customers();
-        let list = all.filter_map(|row| Some((row.id.to_string(), Customer::seen(session, row.id)?)));
-        Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
-    }
-
-    /// What tickets are about: the categories of the desk, and those that were retired and unfinished tickets still have.
-    #[graphql(complexity = "page_size(first, last) * child_complexity")]
-    async fn categories(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Option<CategoryConnection>, Error> {
-        let session = Session::of(context)?;
-        session.need(Action::Read, Resource::Desk)?;
-        let paging = Paging::new(first, after, last, before)?;
-        let parts = &session.views.desk().desk().categories;
-        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Category, key);
-        let page = desk_page(parts, &paging, held, |key| Category::seen(session, key))?;
-        Ok(Some(page.into()))
-    }
-
-    /// The configuration of the desk.
-    async fn desk(&self, context: &Context<'_>) -> Result<Option<Desk>, Error> {
-        let session = Session::of(context)?;
-        session.need(Action::Read, Resource::Desk)?;
-        Ok(Some(Desk { views: Arc::clone(&session.views) }))
-    }
-
-    /// What comes due before an instant, earliest first; of at most 100 tickets.
-    #[graphql(complexity = "page_size(first, None) * child_complexity")]
-    async fn timers(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "The instant.")] due_before: DateTime,
-        #[graphql(desc = "Of so many tickets; 20 when absent, at most 100.")] first: Option<i32>,
-    ) -> Result<Option<Vec<Timer>>, Error> {
-        let session = Session::of(context)?;
-        session.need(Action::Read, Resource::Figures)?;
-        let limit = Paging::new(first, None, None, None)?.limit;
-        let due = session.views.due(due_before.0.plus_millis(-1), limit);
-        let timers = due.into_iter().filter_map(|entry| {
-            let (kind, track, metric, due_at) = match entry.command {
-                TimerCommand::Warn { track, metric, due_at } => {
-                    (TimerKind::SlaWarning, Some(track), Some(metric), due_at)
-                }
-                TimerCommand::Breach { track, metric, due_at } => {
-                    (TimerKind::SlaBreach, Some(track), Some(metric), due_at)
-                }
-                TimerCommand::Escalate { track, metric, due_at, .. } => {
-                    (TimerKind::Escalation, Some(track), Some(metric), due_at)
-                }
-                TimerCommand::ReturnToQueue { due_at } => (TimerKind::ReturnToQueue, None, None, due_at),
-            };
-            Some(Timer {
-                at: entry.at.into(),
-                kind,
-                ticket: Ticket::seen(session, entry.ticket)?,
-                track: track.map(|track| track.to_string()),
-                metric: metric.map(SlaMetric::from),
-                due_at: due_at.into(),
-            })
-        });
-        Ok(Some(timers.collect()))
-    }
-
-    /// What service levels would have come to under other policies or calendars: the whole log is folded once more with those
-    /// of the file in place of every version of the same keys. Nothing is written. Few such questions are answered at once: UNAVAILABLE
-    /// with `retryAfterS` says when to come back.
-    #[graphql(complexity = "2000 + child_complexity")]
-    async fn sla_what_if(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "Policies and calendars, TOML as in a desk file.")] toml: String,
-        #[graphql(desc = "Only clocks that ended at or after this instant.")] from: Option<DateTime>,
-        #[graphql(desc = "Only clocks that ended before this instant.")] to: Option<DateTime>,
-    ) -> Result<Option<SlaComparison>, Error> {
-        let session = Session::of(context)?;
-        session.need(Action::Read, Resource::Figures)?;
-        if let (Some(from), Some(to)) = (&from, &to)
-            && from.0 >= to.0
-        {
-            return Err(bad_input("the period ends before it starts: to must be later than from"));
-        }
-        let parsed = session.engine.beside(move || Ok(desk_file::parse(&toml, None))).await;
-        let config = parsed.map_err(|error| top_level(&error))?.map_err(|problem| bad_input(&problem))?;
-        let period = ReportPeriod { from: from.map(|from| from.0), to: to.map(|to| to.0) };
-        let compared = session.engine.what_if(&session.principal, config, period).await;
-        Ok(Some(compared.map_err(|error| top_level(&error))?.into()))
     }
 
     /// What happened in a period, `[from, to)`, counted.
@@ -488,46 +231,81 @@ impl Query {
     }
 }
 
-/// A page of the parts of the desk, by key: what is retired is shown until nothing hangs on it.
-fn desk_page<K: ToString, T, N>(
-    parts: &BTreeMap<K, Defined<T>>,
-    paging: &Paging,
-    held: impl Fn(&str) -> bool,
-    node: impl Fn(&K) -> Option<N>,
-) -> Result<Slice<N>, Error> {
-    let shown = parts.iter().filter(|(key, part)| !part.retired || held(&key.to_string()));
-    paging.of_list(shown.filter_map(|(key, _)| Some((key.to_string(), node(key)?))).collect())
+async fn find(session: &Session, id: &ID) -> Result<Option<Node>, Error> {
+    if let Some(place) = id.strip_prefix("entry_") {
+        return entry(session, place).await;
+    }
+    if let Some(id) = local_id::<CommitId>("commit", id) {
+        return commit(session, id).await;
+    }
+    let Some((kind, _)) = id.split_once('_') else { return Ok(None) };
+    Ok(match kind {
+        "ticket" => local_id::<TicketId>(kind, id).and_then(|id| Ticket::seen(session, id)).map(Node::Ticket),
+        "queue" => local_id::<QueueKey>(kind, id).and_then(|key| Queue::seen(session, &key)).map(Node::Queue),
+        "team" => local_id::<TeamKey>(kind, id).and_then(|key| Team::seen(session, &key)).map(Node::Team),
+        "agent" => local_id::<AgentKey>(kind, id).and_then(|key| Agent::seen(session, &key)).map(Node::Agent),
+        "category" => {
+            local_id::<CategoryKey>(kind, id).and_then(|key| Category::seen(session, &key)).map(Node::Category)
+        }
+        "customer" => local_id::<CustomerId>(kind, id).and_then(|id| Customer::seen(session, id)).map(Node::Customer),
+        "status" => local_id::<String>(kind, id).and_then(|key| Status::seen(session, &key)).map(Node::Status),
+        "policy" => local_id::<PolicyKey>(kind, id).and_then(|key| Policy::seen(session, &key)).map(Node::Policy),
+        "calendar" => {
+            local_id::<CalendarKey>(kind, id).and_then(|key| Calendar::seen(session, &key)).map(Node::Calendar)
+        }
+        "field" => local_id::<FieldKey>(kind, id).and_then(|key| FieldDefinition::seen(session, &key)).map(Node::Field),
+        "token" => local_id::<TokenId>(kind, id).and_then(|id| Token::seen(session, id)).map(Node::Token),
+        "desk" => Desk::seen(session).filter(|desk| desk.global_id() == *id).map(Node::Desk),
+        _ => None,
+    })
 }
 
-async fn find(session: &Session, id: &ID) -> Result<Option<Node>, Error> {
-    if let Some(id) = local_id::<TicketId>("ticket", id) {
-        return Ok(Ticket::seen(session, id).map(Node::Ticket));
+/// The commit of an id, when the session may read the log and its moment has it.
+async fn commit(session: &Session, id: CommitId) -> Result<Option<Node>, Error> {
+    if !session.can(Action::Read, Resource::Log) {
+        return Ok(None);
     }
-    if let Some(key) = local_id::<QueueKey>("queue", id) {
-        return Ok(Queue::seen(session, &key).map(Node::Queue));
+    let (log, moment) = (Arc::clone(session.engine.log()), session.views.position());
+    let read = session.engine.beside(move || {
+        let Some(position) = log.find(id)?.filter(|position| *position <= moment) else { return Ok(None) };
+        Ok(log.read_all(Position::new(position.get() - 1), 1)?.into_iter().next())
+    });
+    let commit = read.await.map_err(|error| top_level(&error))?;
+    Ok(commit.map(|commit| Node::Commit(Commit { commit })))
+}
+
+/// The entry at a place, `position.index`, of a timeline that the session may see.
+async fn entry(session: &Session, place: &str) -> Result<Option<Node>, Error> {
+    let Some(position) = place.split_once('.').and_then(|(position, _)| position.parse::<u64>().ok()) else {
+        return Ok(None);
+    };
+    if position == 0 || position > session.views.position().get() {
+        return Ok(None);
     }
-    if let Some(key) = local_id::<TeamKey>("team", id) {
-        return Ok(Team::seen(session, &key).map(Node::Team));
+    let log = Arc::clone(session.engine.log());
+    let read = session.engine.beside(move || Ok(log.read_all(Position::new(position - 1), 1)?)).await;
+    let commits = read.map_err(|error| top_level(&error))?;
+    let Some(StreamId::Ticket(ticket)) = commits.first().map(|commit| commit.stream) else { return Ok(None) };
+    if Ticket::seen(session, ticket).is_none() {
+        return Ok(None);
     }
-    if let Some(key) = local_id::<AgentKey>("agent", id) {
-        return Ok(Agent::seen(session, &key).map(Node::Agent));
+    let wanted = global_id("entry", place);
+    let entries = timeline::entries(session, &commits).into_iter().map(|(_, entry)| entry);
+    Ok(entries.into_iter().find(|entry| *entry.global_id() == wanted).map(of_its_kind))
+}
+
+/// An entry as its own kind: one that stood inside of another interface would not be known by its name.
+fn of_its_kind(entry: TimelineEntry) -> Node {
+    match entry {
+        TimelineEntry::Opening(entry) => Node::Opening(entry),
+        TimelineEntry::Message(entry) => Node::Message(entry),
+        TimelineEntry::Note(entry) => Node::Note(entry),
+        TimelineEntry::Call(entry) => Node::Call(entry),
+        TimelineEntry::Assignment(entry) => Node::Assignment(entry),
+        TimelineEntry::Queue(entry) => Node::Transfer(entry),
+        TimelineEntry::Status(entry) => Node::StatusChange(entry),
+        TimelineEntry::Escalation(entry) => Node::Escalation(entry),
+        TimelineEntry::Sla(entry) => Node::Sla(entry),
+        TimelineEntry::Change(entry) => Node::Change(entry),
     }
-    if let Some(key) = local_id::<CategoryKey>("category", id) {
-        return Ok(Category::seen(session, &key).map(Node::Category));
-    }
-    if let Some(id) = local_id::<CustomerId>("customer", id) {
-        return Ok(Customer::seen(session, id).map(Node::Customer));
-    }
-    if let Some(id) = local_id::<CommitId>("commit", id)
-        && session.can(Action::Read, Resource::Log)
-    {
-        let (log, moment) = (Arc::clone(session.engine.log()), session.views.position());
-        let read = session.engine.beside(move || {
-            let Some(position) = log.find(id)?.filter(|position| *position <= moment) else { return Ok(None) };
-            Ok(log.read_all(Position::new(position.get() - 1), 1)?.into_iter().next())
-        });
-        let commit = read.await.map_err(|error| top_level(&error))?;
-        return Ok(commit.map(|commit| Node::Commit(Commit { commit })));
-    }
-    Ok(None)
 }

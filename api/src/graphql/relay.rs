@@ -21,6 +21,12 @@ pub fn local_id<T: FromStr>(kind: &str, id: &ID) -> Option<T> {
     id.strip_prefix(kind)?.strip_prefix('_')?.parse().ok()
 }
 
+/// What a page counts for in the complexity of an operation.
+pub fn page_size(first: Option<i32>, last: Option<i32>) -> usize {
+    let wanted = first.or(last).and_then(|count| usize::try_from(count).ok());
+    wanted.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE)
+}
+
 /// Where a page stands among its neighbours.
 #[derive(SimpleObject, Debug, Clone, Default)]
 pub struct PageInfo {

@@ -3,7 +3,10 @@
 use async_graphql::SimpleObject;
 use docket_projections as views;
 
-use super::{desk::SlaMetric, scalars::DateTime};
+use super::{
+    scalars::{DateTime, Duration},
+    words::SlaMetric,
+};
 
 /// A report. The definitions of its figures stand in the documentation of `docket report`.
 #[derive(SimpleObject, Debug, Clone)]
@@ -12,7 +15,7 @@ pub struct Report {
     pub from: Option<DateTime>,
     /// End of the period, not part of it; null for the end.
     pub to: Option<DateTime>,
-    /// Of all tickets.
+    /// The figures of all tickets.
     pub totals: ReportTotals,
     /// Broken down by queue, team, agent, priority, category and channel, each as it was at the time of what is counted.
     pub breakdowns: Vec<ReportBreakdown>,
@@ -57,7 +60,7 @@ pub struct ReportTotals {
     pub first_resolution: ReportDurations,
     /// From the opening to the last resolution.
     pub last_resolution: ReportDurations,
-    /// The same less the time in waiting statuses.
+    /// From the opening to the last resolution, less the time in waiting statuses.
     pub last_resolution_less_waiting: ReportDurations,
     /// From the opening to the last closing.
     pub closing: ReportDurations,
@@ -72,21 +75,21 @@ pub struct ReportCount {
     pub tickets: i32,
 }
 
-/// Durations in seconds.
+/// Durations, to the millisecond; null of none.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct ReportDurations {
     /// How many.
     pub n: i32,
     /// Arithmetic mean.
-    pub mean_s: Option<f64>,
+    pub mean: Option<Duration>,
     /// Median: the mean of the middle two when the count is even.
-    pub median_s: Option<f64>,
+    pub median: Option<Duration>,
     /// Ninetieth percentile by nearest rank.
-    pub p90_s: Option<f64>,
-    /// The shortest.
-    pub min_s: Option<f64>,
-    /// The longest.
-    pub max_s: Option<f64>,
+    pub p90: Option<Duration>,
+    /// The shortest one.
+    pub min: Option<Duration>,
+    /// The longest one.
+    pub max: Option<Duration>,
 }
 
 /// The backlog at an instant.
@@ -96,7 +99,7 @@ pub struct ReportBacklog {
     pub at: DateTime,
     /// Tickets opened and not closed.
     pub tickets: i32,
-    /// Of these, those that were not resolved either.
+    /// Tickets that were neither closed nor resolved.
     pub unresolved: i32,
 }
 
@@ -115,11 +118,11 @@ pub struct ReportSla {
     pub missed: i32,
     /// Clocks that started in the period and ran or stood at the latest of the backlog's instants.
     pub active: i32,
-    /// Of these, the ones past the deadline that they had then.
+    /// Active clocks past the deadline that they had then.
     pub overdue: i32,
     /// Clocks that were cancelled within the period.
     pub cancelled: i32,
-    /// Of these, the ones that were past their deadline when they were cancelled.
+    /// Cancelled clocks that were past their deadline when they were cancelled.
     pub cancelled_late: i32,
     /// met / (met + missed); null when both are 0.
     pub compliance: Option<f64>,
@@ -152,15 +155,21 @@ impl From<views::Count> for ReportCount {
     }
 }
 
+fn length(seconds: Option<f64>) -> Option<Duration> {
+    // Times are kept in milliseconds, and a float holds those of 285,000 years exactly.
+    #[allow(clippy::cast_possible_truncation, reason = "it is rounded, and far from the ends of i64")]
+    seconds.map(|seconds| Duration { millis: (seconds * 1_000.0).round() as i64 })
+}
+
 impl From<views::DurationStats> for ReportDurations {
     fn from(stats: views::DurationStats) -> Self {
         Self {
             n: int(stats.n),
-            mean_s: stats.mean_s,
-            median_s: stats.median_s,
-            p90_s: stats.p90_s,
-            min_s: stats.min_s,
-            max_s: stats.max_s,
+            mean: length(stats.mean_s),
+            median: length(stats.median_s),
+            p90: length(stats.p90_s),
+            min: length(stats.min_s),
+            max: length(stats.max_s),
         }
     }
 }

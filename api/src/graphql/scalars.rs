@@ -8,6 +8,8 @@ use docket_core::{ids::Position, time::Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DateTime(pub Timestamp);
 
+/// An instant in RFC 3339. Answers are in UTC with exactly three fraction digits, such as `2026-11-22T09:00:00.000Z`; input
+/// may have any offset and lies between the years 1900 and 2200.
 #[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -30,6 +32,7 @@ impl From<Timestamp> for DateTime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BigInt(pub u64);
 
+/// A whole number that may be larger than `Int` can hold, as a string of digits. Positions of the log are such numbers.
 #[Scalar]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -65,6 +68,7 @@ pub struct Duration {
     pub millis: i64,
 }
 
+/// A length of time in ISO 8601, such as `PT1H30M`.
 #[Scalar(specified_by_url = "https://www.iso.org/iso-8601-date-and-time-format.html")]
 impl ScalarType for Duration {
     fn parse(value: Value) -> InputValueResult<Self> {

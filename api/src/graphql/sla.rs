@@ -1,13 +1,20 @@
 //! Service levels in GraphQL: derivations, what a change of policies does, and what others would have come to.
 
-use async_graphql::SimpleObject;
+use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
 use docket_core::sla;
 use docket_projections as views;
 
 use super::{
-    desk::{Priority, SlaMetric},
+    Session,
+    asked::Asked,
+    error::{UserError, bad_input, top_level},
     report::{ReportDurations, int},
     scalars::{BigInt, DateTime, Duration},
+    words::{Priority, SlaMetric, SlaReason},
+};
+use crate::{
+    desk_file,
+    engine::{Action, Resource},
 };
 
 /// Something that happened to an SLA clock.
@@ -64,7 +71,7 @@ pub struct SlaExplanation {
     /// Version of the time-zone database when the policy was applied.
     pub tzdb: String,
     /// What made Docket choose the policy.
-    pub reason: String,
+    pub reason: SlaReason,
     /// The conditions of the policy that the ticket met.
     pub matched: Vec<String>,
     /// How long it may take, as the policy says it.
@@ -79,7 +86,7 @@ pub struct SlaExplanation {
     pub due_at: Option<DateTime>,
     /// When it passed while the clock was active.
     pub breached_at: Option<DateTime>,
-    /// The same in words.
+    /// The whole explanation in words.
     pub text: String,
 }
 
@@ -96,7 +103,7 @@ impl From<sla::Explanation> for SlaExplanation {
             calendar_version: applied.calendar.as_ref().map(|_| applied.calendar_version.into()),
             calendar: applied.calendar.map(|calendar| calendar.to_string()),
             tzdb: applied.tzdb,
-            reason: applied.reason.to_string(),
+            reason: applied.reason.into(),
             matched: applied.matched,
             target: clock.target.to_string(),
             allowed: clock.allowed.map(|allowed| Duration { millis: allowed.millis() }),
@@ -140,7 +147,7 @@ impl From<sla::Interval> for SlaInterval {
 pub struct SlaEffect {
     /// Open tickets in all.
     pub open: i32,
-    /// Of these, the ones that get another policy, or another version of a policy or calendar.
+    /// Open tickets that get another policy, or another version of a policy or calendar.
     pub affected: i32,
     /// Tickets whose earliest deadline comes earlier, or begins to be.
     pub earlier: i32,
@@ -182,7 +189,7 @@ pub struct SlaTally {
     pub active: i32,
     /// Cancelled.
     pub cancelled: i32,
-    /// Of these, the ones that were past their deadline then.
+    /// Cancelled clocks that were past their deadline then.
     pub cancelled_late: i32,
     /// met / (met + missed); null of none.
     pub compliance: Option<f64>,
@@ -242,5 +249,93 @@ impl From<views::Comparison> for SlaComparison {
             supposed: group.supposed.into(),
         });
         Self { identical, groups: groups.collect() }
+    }
+}
+
+/// Policies to be applied anew.
+#[derive(InputObject)]
+pub struct SlaReapplyInput {
+    /// Only say what it would do; a key is not bound to it.
+    #[graphql(default)]
+    dry_run: bool,
+    /// An idempotency key of at most 256 bytes: the same value by the same token is carried out once, for ever: a repetition finishes what was interrupted, unless the
+    /// desk has changed since, and its `effect` is null.
+    client_mutation_id: Option<String>,
+}
+
+/// Answer to `slaReapply`.
+#[derive(SimpleObject)]
+pub struct SlaReapplyPayload {
+    /// What it did, or would do; null when it was refused, and when a request is repeated.
+    pub effect: Option<SlaEffect>,
+    /// Numbers of tickets that could not be worked on and are as they were.
+    pub set_aside: Vec<i32>,
+    /// Position of the last thing that was stored.
+    pub position: Option<BigInt>,
+    /// Why nothing was done.
+    pub user_errors: Vec<UserError>,
+    /// What the input gave.
+    pub client_mutation_id: Option<String>,
+}
+
+/// What service levels would come to.
+#[derive(Default)]
+pub struct SlaQueries;
+
+#[Object]
+impl SlaQueries {
+    /// What service levels would have come to under other policies or calendars: the whole log is folded once more with those
+    /// of the file in place of every version of the same keys. Nothing is written. Few such questions are answered at once: UNAVAILABLE
+    /// with `retryAfterS` says when to come back.
+    #[graphql(complexity = "2000 + child_complexity")]
+    async fn sla_what_if(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Policies and calendars, TOML as in a desk file.")] toml: String,
+        #[graphql(desc = "Only clocks that ended at or after this instant.")] from: Option<DateTime>,
+        #[graphql(desc = "Only clocks that ended before this instant.")] to: Option<DateTime>,
+    ) -> Result<Option<SlaComparison>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Figures)?;
+        if let (Some(from), Some(to)) = (&from, &to)
+            && from.0 >= to.0
+        {
+            return Err(bad_input("the period ends before it starts: to must be later than from"));
+        }
+        let parsed = session.engine.beside(move || Ok(desk_file::parse(&toml, None))).await;
+        let config = parsed.map_err(|error| top_level(&error))?.map_err(|problem| bad_input(&problem))?;
+        let period = views::ReportPeriod { from: from.map(|from| from.0), to: to.map(|to| to.0) };
+        let compared = session.engine.what_if(&session.principal, config, period).await;
+        Ok(Some(compared.map_err(|error| top_level(&error))?.into()))
+    }
+}
+
+/// Policies are applied anew.
+#[derive(Default)]
+pub struct SlaMutations;
+
+#[Object]
+impl SlaMutations {
+    /// Applies the present versions of SLA policies and calendars to every open ticket. Done tickets never move. For
+    /// administrators.
+    async fn sla_reapply(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Whether to do it.")] input: SlaReapplyInput,
+    ) -> Result<Option<SlaReapplyPayload>, Error> {
+        let asked = Asked::of(context)?;
+        let done = async {
+            let (engine, principal) = (&asked.session.engine, &asked.session.principal);
+            engine.reapply_policies(principal, input.dry_run, asked.key()?).await
+        };
+        let answer = asked.answer(done.await)?;
+        let (user_errors, done) = answer.parts();
+        Ok(Some(SlaReapplyPayload {
+            effect: done.as_ref().and_then(|done| done.effect.as_ref()).map(Into::into),
+            set_aside: done.iter().flat_map(|done| &done.set_aside).map(|n| i32::try_from(*n).unwrap_or(0)).collect(),
+            position: done.map(|done| done.position.into()),
+            user_errors,
+            client_mutation_id: asked.client_mutation_id,
+        }))
     }
 }

@@ -64,6 +64,7 @@ pub struct LogUpdate {
 pub struct Subscription;
 
 #[Subscriptions]
+/// What can be watched. Positions make a subscription go on where another ended: nothing is left out, and nothing told twice.
 impl Subscription {
     /// What happens to a ticket, from after a position; from now on when there is none.
     async fn ticket_updated(

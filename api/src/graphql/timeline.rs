@@ -1,245 +1,157 @@
-//! A ticket's history as one union.
+//! A ticket's history as one interface. What each kind of entry has stands with its capability, in `ticket/`.
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Enum, Error, ID, SimpleObject, Union};
+use async_graphql::{ID, Interface, SimpleObject, Union};
 use docket_core::{
-    event::{Actor, Commit, Event},
-    ids::{AgentKey, CustomerId, QueueKey, TeamKey},
-    personal::Body,
-    ticket::{self, TicketEvent},
+    event::{self, Commit, Event},
+    ticket::TicketEvent,
 };
 
 use super::{
     Session,
-    desk::{Agent, Channel, Customer, Queue, SlaMetric, Status, Team},
-    error::top_level,
+    people::{Agent, Customer},
     relay::{connection, global_id},
     scalars::{BigInt, DateTime},
+    ticket::{
+        assignment::{self, AssignmentEntry, QueueEntry},
+        conversation::{self, CallEntry, MessageEntry, NoteEntry},
+        details::{self, ChangeEntry},
+        escalation::{self, EscalationEntry, SlaEntry},
+        opening::{self, OpeningEntry},
+        status::{self, StatusEntry},
+    },
 };
 use crate::engine::{Action, Resource};
+
+/// Somebody who configures the desk, known by the label of the token.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct Administrator {
+    /// Label of the administrator's token; `local` for the command line.
+    pub name: String,
+}
+
+/// Docket itself, an import, or somebody who is not shown to you.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct System {
+    /// What people read: `Docket`, `import of …`, `the desk`, `another customer`.
+    pub name: String,
+}
+
+/// Who did something.
+#[derive(Union, Debug, Clone)]
+pub enum Actor {
+    /// An agent of the desk.
+    Agent(Agent),
+    /// A customer.
+    Customer(Customer),
+    /// An administrator.
+    Administrator(Administrator),
+    /// Docket itself, an import, or somebody who is not shown to you.
+    System(System),
+}
+
+impl Actor {
+    /// The name that people read.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Agent(agent) => agent.display_name(),
+            Self::Customer(customer) => customer.display_name(),
+            Self::Administrator(administrator) => administrator.name.clone(),
+            Self::System(system) => system.name.clone(),
+        }
+    }
+
+    /// Whoever did it, as the session may know it.
+    pub fn of(session: &Session, actor: &event::Actor) -> Self {
+        // Who sees the thing at all was decided before; here it is about what is internal.
+        let internal = session.can(Action::ReadInternal, Resource::Figures);
+        let system = |name: &str| Self::System(System { name: name.to_owned() });
+        match actor {
+            event::Actor::Customer(id) => match Customer::seen(session, *id) {
+                Some(customer) => Self::Customer(customer),
+                None if internal => system(&actor.to_string()),
+                None => system("another customer"),
+            },
+            _ if !internal => system("the desk"),
+            event::Actor::Agent(key) => match Agent::seen(session, key) {
+                Some(agent) => Self::Agent(agent),
+                None => system(&actor.to_string()),
+            },
+            event::Actor::Administrator(label) => Self::Administrator(Administrator { name: label.clone() }),
+            event::Actor::System => system("Docket"),
+            event::Actor::Imported(source) => system(&format!("import of {source}")),
+            event::Actor::Unknown(name) => system(name),
+        }
+    }
+}
 
 /// What all entries have.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct Entry {
     /// Global id of the entry.
     pub id: ID,
-    /// Position of its commit in the log.
+    /// Position of the entry's commit in the log.
     pub position: BigInt,
     /// When it happened.
     pub occurred_at: DateTime,
     /// When Docket learned of it.
     pub recorded_at: DateTime,
-    /// Who did it, for people.
-    pub actor: String,
+    /// Who did it.
+    pub actor: Actor,
 }
 
-/// The ticket was opened.
-#[derive(SimpleObject, Debug, Clone)]
-pub struct OpeningEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// How it came in.
-    pub channel: Channel,
-    /// What it was about.
-    pub subject: String,
-}
+/// Gives a kind of entry what the interface asks of it.
+macro_rules! entry_fields {
+    ($name:ident) => {
+        #[allow(clippy::unused_async, reason = "fields of an interface are asynchronous")]
+        impl $name {
+            pub async fn id(&self, _: &async_graphql::Context<'_>) -> async_graphql::Result<async_graphql::ID> {
+                Ok(self.entry.id.clone())
+            }
 
-/// Which way a message went.
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageDirection {
-    /// From the customer to the desk.
-    Inbound,
-    /// From the desk to the customer.
-    Outbound,
-}
+            pub async fn position(
+                &self,
+                _: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<crate::graphql::scalars::BigInt> {
+                Ok(self.entry.position)
+            }
 
-/// A message between the customer and the desk.
-#[derive(SimpleObject, Debug, Clone)]
-#[graphql(complex)]
-pub struct MessageEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// Which way it went.
-    pub direction: MessageDirection,
-    /// How it went.
-    pub channel: Channel,
-    /// The customer who wrote it. Customers see nobody but themselves.
-    pub customer: Option<Customer>,
-    /// The agent who wrote it. Null for customers, who read the name.
-    pub agent: Option<Agent>,
-    /// Name of whoever wrote it, as people read it; null when it is not known, or not for you.
-    pub author_name: Option<String>,
-    #[graphql(skip)]
-    body: Body,
-}
+            pub async fn occurred_at(
+                &self,
+                _: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<crate::graphql::scalars::DateTime> {
+                Ok(self.entry.occurred_at)
+            }
 
-#[ComplexObject]
-impl MessageEntry {
-    /// The text.
-    async fn body(&self, context: &Context<'_>) -> Result<String, Error> {
-        text(context, &self.body).await
-    }
-}
+            pub async fn recorded_at(
+                &self,
+                _: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<crate::graphql::scalars::DateTime> {
+                Ok(self.entry.recorded_at)
+            }
 
-/// An internal note.
-#[derive(SimpleObject, Debug, Clone)]
-#[graphql(complex)]
-pub struct NoteEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// The agent who wrote it.
-    pub agent: Option<Agent>,
-    #[graphql(skip)]
-    body: Body,
-}
-
-#[ComplexObject]
-impl NoteEntry {
-    /// The text.
-    async fn body(&self, context: &Context<'_>) -> Result<String, Error> {
-        text(context, &self.body).await
-    }
-}
-
-async fn text(context: &Context<'_>, body: &Body) -> Result<String, Error> {
-    Session::of(context)?.engine.text(body).await.map_err(|error| top_level(&error))
-}
-
-/// A telephone call.
-#[derive(SimpleObject, Debug, Clone)]
-#[graphql(complex)]
-pub struct CallEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// Somebody spoke; otherwise it was missed.
-    pub answered: bool,
-    /// Length in seconds.
-    pub duration_s: i32,
-    /// Who called. Customers see nobody but themselves.
-    pub customer: Option<Customer>,
-    /// Who spoke for the desk. Null for customers.
-    pub agent: Option<Agent>,
-    #[graphql(skip)]
-    body: Option<Body>,
-}
-
-#[ComplexObject]
-impl CallEntry {
-    /// What was said, in short.
-    async fn summary(&self, context: &Context<'_>) -> Result<Option<String>, Error> {
-        match &self.body {
-            Some(body) => text(context, body).await.map(Some),
-            None => Ok(None),
+            pub async fn actor(
+                &self,
+                _: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<crate::graphql::timeline::Actor> {
+                Ok(self.entry.actor.clone())
+            }
         }
-    }
+    };
 }
+pub(super) use entry_fields;
 
-/// Somebody else is responsible.
-#[derive(SimpleObject, Debug, Clone)]
-pub struct AssignmentEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// The agent now, when the agent changed.
-    pub agent: Option<Agent>,
-    /// The agent before.
-    pub previous_agent: Option<Agent>,
-    /// The team now, when the team changed.
-    pub team: Option<Team>,
-    /// The team before.
-    pub previous_team: Option<Team>,
-    /// It was not picked up in time and went back to its queue.
-    pub returned_to_queue: bool,
-}
-
-/// It waits in another queue.
-#[derive(SimpleObject, Debug, Clone)]
-pub struct QueueEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// The queue now.
-    pub to: Queue,
-    /// The queue before.
-    pub from: Queue,
-}
-
-/// The status changed.
-#[derive(SimpleObject, Debug, Clone)]
-pub struct StatusEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// The status now.
-    pub to: Status,
-    /// The status before.
-    pub from: Status,
-    /// It was resolved or closed before and is not any more.
-    pub reopened: bool,
-}
-
-/// It was raised to a higher level.
-#[derive(SimpleObject, Debug, Clone)]
-pub struct EscalationEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// The level now.
-    pub level: i32,
-    /// Why.
-    pub reason: String,
-    /// The metric whose deadline led to it; null when somebody did it.
-    pub metric: Option<SlaMetric>,
-    /// That deadline.
-    pub due_at: Option<DateTime>,
-    /// Keys of agents to be told.
-    pub notify: Vec<String>,
-}
-
-/// What a service level had to say.
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SlaEventKind {
-    /// A policy was chosen.
-    Applied,
-    /// A deadline came near.
-    Warned,
-    /// A deadline passed.
-    Breached,
-}
-
-/// Something about a service level.
-#[derive(SimpleObject, Debug, Clone)]
-pub struct SlaEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// What.
-    pub kind: SlaEventKind,
-    /// The track.
-    pub track: String,
-    /// The policy that was chosen.
-    pub policy: Option<String>,
-    /// The metric of a warning or breach.
-    pub metric: Option<SlaMetric>,
-    /// The deadline of a warning or breach.
-    pub due_at: Option<DateTime>,
-    /// What made Docket choose a policy, for example `queue_changed`.
-    pub reason: Option<String>,
-    /// The conditions of the policy that the ticket met, for example `queue vip`.
-    pub matched: Vec<String>,
-}
-
-/// Another attribute changed: priority, category, subject, requester, a tag or a custom field.
-#[derive(SimpleObject, Debug, Clone)]
-pub struct ChangeEntry {
-    /// When and by whom.
-    pub entry: Entry,
-    /// The attribute, for example `priority` or `field:location`.
-    pub attribute: String,
-    /// The value now.
-    pub to: Option<String>,
-    /// The value before.
-    pub from: Option<String>,
-}
-
-/// Something that happened to a ticket.
-#[derive(Union, Debug, Clone)]
+/// Something that happened to a ticket. Fields of one name have one type in all kinds, so one query may ask for all of them.
+#[allow(clippy::duplicated_attributes, reason = "the fields of an interface are written so")]
+#[derive(Interface, Debug, Clone)]
+#[graphql(
+    field(name = "id", ty = "ID", desc = "Global id of the entry."),
+    field(name = "position", ty = "BigInt", desc = "Position of the entry's commit in the log."),
+    field(name = "occurred_at", ty = "DateTime", desc = "When it happened."),
+    field(name = "recorded_at", ty = "DateTime", desc = "When Docket learned of it."),
+    field(name = "actor", ty = "Actor", desc = "Who did it.")
+)]
 pub enum TimelineEntry {
     /// The opening.
     Opening(OpeningEntry),
@@ -263,6 +175,25 @@ pub enum TimelineEntry {
     Change(ChangeEntry),
 }
 
+impl TimelineEntry {
+    /// The entry's global id.
+    pub const fn global_id(&self) -> &ID {
+        let entry = match self {
+            Self::Opening(e) => &e.entry,
+            Self::Message(e) => &e.entry,
+            Self::Note(e) => &e.entry,
+            Self::Call(e) => &e.entry,
+            Self::Assignment(e) => &e.entry,
+            Self::Queue(e) => &e.entry,
+            Self::Status(e) => &e.entry,
+            Self::Escalation(e) => &e.entry,
+            Self::Sla(e) => &e.entry,
+            Self::Change(e) => &e.entry,
+        };
+        &entry.id
+    }
+}
+
 connection!(TimelineConnection, TimelineEdge, TimelineEntry, "entries of a timeline");
 
 /// The entries of these commits that the session may see, with the keys of their places.
@@ -278,177 +209,56 @@ pub fn entries(session: &Session, commits: &[Arc<Commit>]) -> Vec<(String, Timel
             if !internal && !session.views.desk().desk().shows_customers(ticket_event) {
                 return None;
             }
-            let actor = match &commit.actor {
-                actor if internal || *actor == session.principal.actor() => actor.to_string(),
-                Actor::Customer(_) => "another customer".to_owned(),
-                Actor::System | Actor::Administrator(_) | Actor::Agent(_) | Actor::Imported(_) | Actor::Unknown(_) => {
-                    "the desk".to_owned()
-                }
-            };
             let head = Entry {
                 id: global_id("entry", format!("{}.{index}", commit.position)),
                 position: commit.position.into(),
                 occurred_at: event.occurred_at.into(),
                 recorded_at: commit.recorded_at.into(),
-                actor,
+                actor: Actor::of(session, &commit.actor),
             };
             Some((format!("{:020}.{index:05}", commit.position.get()), entry(session, head, ticket_event)?))
         })
         .collect()
 }
 
+/// Which capability tells of an event. Objects are reached by their doors, so an entry shows nobody more than `node` does.
 fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> Option<TimelineEntry> {
-    // Objects are reached by their doors, so an entry shows nobody more than `node` does.
-    let agent = |key: &AgentKey| Agent::seen(session, key);
-    let team = |key: &TeamKey| Team::seen(session, key);
-    let queue = |key: &QueueKey| Queue::seen(session, key);
-    let customer = |id: &CustomerId| Customer::seen(session, *id);
-    let status = |status: &ticket::StatusRef| Status::of(session, &status.key, status.category);
-    let change = |entry, attribute: &str, to: Option<String>, from: Option<String>| {
-        TimelineEntry::Change(ChangeEntry { entry, attribute: attribute.to_owned(), to, from })
-    };
-    let moved = |entry, to: &ticket::StatusRef, from: &ticket::StatusRef, reopened| {
-        TimelineEntry::Status(StatusEntry { entry, to: status(to), from: status(from), reopened })
-    };
-    let assignment = |entry| AssignmentEntry {
-        entry,
-        agent: None,
-        previous_agent: None,
-        team: None,
-        previous_team: None,
-        returned_to_queue: false,
-    };
     Some(match event {
-        TicketEvent::TicketOpened(e) => TimelineEntry::Opening(OpeningEntry {
-            entry,
-            channel: e.channel.into(),
-            subject: e.subject.reveal().clone(),
-        }),
-        TicketEvent::MessageReceived(e) => TimelineEntry::Message(MessageEntry {
-            entry,
-            direction: MessageDirection::Inbound,
-            channel: e.channel.into(),
-            customer: e.from.as_ref().and_then(customer),
-            agent: None,
-            author_name: e
-                .from
-                .as_ref()
-                .filter(|id| customer(id).is_some())
-                .and_then(|id| session.views.people().customer(id).map(|row| row.name.reveal().clone())),
-            body: e.body.clone(),
-        }),
-        TicketEvent::MessageSent(e) => TimelineEntry::Message(MessageEntry {
-            entry,
-            direction: MessageDirection::Outbound,
-            channel: e.channel.into(),
-            customer: None,
-            agent: e.agent.as_ref().and_then(agent),
-            // Whoever is written to may know by whom, whatever else of the desk is hidden.
-            author_name: e.agent.as_ref().map(|key| {
-                let agent = session.views.desk().desk().agents.get(key);
-                agent.map_or_else(|| key.to_string(), |agent| agent.definition.name.clone())
-            }),
-            body: e.body.clone(),
-        }),
-        TicketEvent::NoteAdded(e) => {
-            TimelineEntry::Note(NoteEntry { entry, agent: e.agent.as_ref().and_then(agent), body: e.body.clone() })
-        }
-        TicketEvent::CallLogged(e) => TimelineEntry::Call(CallEntry {
-            entry,
-            answered: e.outcome == ticket::CallOutcome::Answered,
-            duration_s: i32::try_from(e.duration_s).unwrap_or(i32::MAX),
-            customer: e.from.as_ref().and_then(customer),
-            agent: e.agent.as_ref().and_then(agent),
-            body: e.summary.clone(),
-        }),
-        TicketEvent::AgentAssigned(e) => TimelineEntry::Assignment(AssignmentEntry {
-            agent: agent(&e.agent),
-            previous_agent: e.from.as_ref().and_then(agent),
-            ..assignment(entry)
-        }),
-        TicketEvent::AgentUnassigned(e) => {
-            TimelineEntry::Assignment(AssignmentEntry { previous_agent: agent(&e.from), ..assignment(entry) })
-        }
-        TicketEvent::TeamAssigned(e) => TimelineEntry::Assignment(AssignmentEntry {
-            team: team(&e.team),
-            previous_team: e.from.as_ref().and_then(team),
-            ..assignment(entry)
-        }),
-        TicketEvent::TeamUnassigned(e) => {
-            TimelineEntry::Assignment(AssignmentEntry { previous_team: team(&e.from), ..assignment(entry) })
-        }
-        TicketEvent::ReturnedToQueue(e) => TimelineEntry::Assignment(AssignmentEntry {
-            previous_agent: agent(&e.from),
-            returned_to_queue: true,
-            ..assignment(entry)
-        }),
-        TicketEvent::QueueChanged(e) => {
-            TimelineEntry::Queue(QueueEntry { entry, to: queue(&e.to)?, from: queue(&e.from)? })
-        }
-        TicketEvent::StatusChanged(e) => moved(entry, &e.to, &e.from, false),
-        TicketEvent::Resolved(e) => moved(entry, &e.to, &e.from, false),
-        TicketEvent::Closed(e) => moved(entry, &e.to, &e.from, false),
-        TicketEvent::Reopened(e) => moved(entry, &e.to, &e.from, true),
-        TicketEvent::PriorityChanged(e) => change(entry, "priority", Some(e.to.to_string()), Some(e.from.to_string())),
-        TicketEvent::CategoryChanged(e) => {
-            change(entry, "category", e.to.as_ref().map(ToString::to_string), e.from.as_ref().map(ToString::to_string))
-        }
+        TicketEvent::TicketOpened(e) => opening::opened(entry, e),
+        TicketEvent::MessageReceived(e) => conversation::received(session, entry, e),
+        TicketEvent::MessageSent(e) => conversation::sent(session, entry, e),
+        TicketEvent::NoteAdded(e) => conversation::noted(session, entry, e),
+        TicketEvent::CallLogged(e) => conversation::called(session, entry, e),
+        TicketEvent::AgentAssigned(e) => assignment::agent(session, entry, Some(&e.agent), e.from.as_ref(), false),
+        TicketEvent::AgentUnassigned(e) => assignment::agent(session, entry, None, Some(&e.from), false),
+        TicketEvent::ReturnedToQueue(e) => assignment::agent(session, entry, None, Some(&e.from), true),
+        TicketEvent::TeamAssigned(e) => assignment::team(session, entry, Some(&e.team), e.from.as_ref()),
+        TicketEvent::TeamUnassigned(e) => assignment::team(session, entry, None, Some(&e.from)),
+        TicketEvent::QueueChanged(e) => return assignment::transferred(session, entry, e),
+        TicketEvent::StatusChanged(e) => status::changed(session, entry, &e.to, &e.from, false),
+        TicketEvent::Resolved(e) => status::changed(session, entry, &e.to, &e.from, false),
+        TicketEvent::Closed(e) => status::changed(session, entry, &e.to, &e.from, false),
+        TicketEvent::Reopened(e) => status::changed(session, entry, &e.to, &e.from, true),
+        TicketEvent::PriorityChanged(e) => details::changed(entry, "priority", Some(e.to), Some(e.from)),
+        TicketEvent::CategoryChanged(e) => details::changed(entry, "category", e.to.as_ref(), e.from.as_ref()),
         TicketEvent::SubjectChanged(e) => {
-            change(entry, "subject", Some(e.to.reveal().clone()), Some(e.from.reveal().clone()))
+            details::changed(entry, "subject", Some(e.to.reveal()), Some(e.from.reveal()))
         }
-        TicketEvent::RequesterChanged(e) => change(
-            entry,
-            "requester",
-            e.to.as_ref().map(|id| global_id("customer", id).to_string()),
-            e.from.as_ref().map(|id| global_id("customer", id).to_string()),
-        ),
-        TicketEvent::FollowerAdded(e) => change(entry, "follower", Some(e.agent.to_string()), None),
-        TicketEvent::FollowerRemoved(e) => change(entry, "follower", None, Some(e.agent.to_string())),
-        TicketEvent::TagAdded(e) => change(entry, "tag", Some(e.tag.clone()), None),
-        TicketEvent::TagRemoved(e) => change(entry, "tag", None, Some(e.tag.clone())),
-        TicketEvent::FieldChanged(e) => change(
-            entry,
-            &format!("field:{}", e.field),
-            e.to.as_ref().map(|value| value.reveal().to_string()),
-            e.from.as_ref().map(|value| value.reveal().to_string()),
-        ),
-        TicketEvent::Escalated(e) => TimelineEntry::Escalation(EscalationEntry {
-            entry,
-            level: i32::from(e.level),
-            reason: e.reason.clone(),
-            metric: e.step.as_ref().map(|step| step.metric.into()),
-            due_at: e.step.as_ref().map(|step| step.due_at.into()),
-            notify: e.notify.iter().map(ToString::to_string).collect(),
-        }),
-        TicketEvent::SlaApplied(e) => TimelineEntry::Sla(SlaEntry {
-            entry,
-            kind: SlaEventKind::Applied,
-            track: e.track.to_string(),
-            policy: e.policy.as_ref().map(ToString::to_string),
-            metric: None,
-            due_at: None,
-            reason: Some(e.reason.to_string()),
-            matched: e.matched.clone(),
-        }),
-        TicketEvent::SlaWarned(e) => TimelineEntry::Sla(SlaEntry {
-            entry,
-            kind: SlaEventKind::Warned,
-            track: e.track.to_string(),
-            policy: None,
-            metric: Some(e.metric.into()),
-            due_at: Some(e.due_at.into()),
-            reason: None,
-            matched: vec![],
-        }),
-        TicketEvent::SlaBreached(e) => TimelineEntry::Sla(SlaEntry {
-            entry,
-            kind: SlaEventKind::Breached,
-            track: e.track.to_string(),
-            policy: None,
-            metric: Some(e.metric.into()),
-            due_at: Some(e.due_at.into()),
-            reason: None,
-            matched: vec![],
-        }),
+        TicketEvent::RequesterChanged(e) => {
+            let id = |id: Option<_>| id.map(|id: docket_core::ids::CustomerId| global_id("customer", id).to_string());
+            details::changed(entry, "requester", id(e.to), id(e.from))
+        }
+        TicketEvent::FollowerAdded(e) => details::changed(entry, "follower", Some(&e.agent), None),
+        TicketEvent::FollowerRemoved(e) => details::changed(entry, "follower", None, Some(&e.agent)),
+        TicketEvent::TagAdded(e) => details::changed(entry, "tag", Some(&e.tag), None),
+        TicketEvent::TagRemoved(e) => details::changed(entry, "tag", None, Some(&e.tag)),
+        TicketEvent::FieldChanged(e) => {
+            let (to, from) = (e.to.as_ref().map(|v| v.reveal()), e.from.as_ref().map(|v| v.reveal()));
+            details::changed(entry, &format!("field:{}", e.field), to, from)
+        }
+        TicketEvent::Escalated(e) => escalation::escalated(session, entry, e),
+        TicketEvent::SlaApplied(e) => escalation::applied(session, entry, e),
+        TicketEvent::SlaWarned(e) => escalation::warned(entry, e),
+        TicketEvent::SlaBreached(e) => escalation::breached(entry, e),
     })
 }

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Response as GraphqlResponse, ServerError, Value as GraphqlValue, parser::types::OperationType};
+use async_graphql::{
+    Name, Response as GraphqlResponse, ServerError, Value as GraphqlValue, parser::types::OperationType,
+};
 use async_graphql_axum::GraphQLResponse;
 use axum::{
     body::{Body, to_bytes},
@@ -21,7 +23,10 @@ use super::{
     document::{Documents, Fit, Unfit},
     door::Place,
 };
-use crate::graphql::error::code;
+use crate::graphql::{
+    cost::{self, Cost},
+    error::code,
+};
 
 /// Errors of one answer at most.
 const MAX_ERRORS: usize = 10;
@@ -174,6 +179,11 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// The client asks what its operation costs.
+    fn tells_cost(&self) -> bool {
+        self.extensions.as_ref().is_some_and(|extensions| extensions["cost"] == true)
+    }
+
     /// Checks the members' types, and makes a valid request of them or says why it is none.
     pub fn prepare(self, documents: &Documents) -> Result<Fit, Unfit> {
         let refuse = |message: &str| Err(Unfit::new(code::BAD_REQUEST, message));
@@ -250,6 +260,7 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
         let _sending = parts.extensions.get::<Arc<Place>>().map(|place| place.sending());
         from_body(body, app.door.body, app.engine.stopping()).await?
     };
+    let tell_cost = payload.tells_cost();
     let fit = payload.prepare(&app.documents).map_err(|unfit| {
         // Clients of old expect 200 for whatever is wrong inside of a well-formed request.
         let legacy = media == MediaType::Json && unfit.code != code::BAD_REQUEST;
@@ -269,6 +280,7 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
             .await
             .map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code::TIMEOUT, error.to_string()))?;
     }
+    let variables = is_query.then(|| fit.request.variables.clone());
     let (schema, request) = (app.schema.clone(), fit.request.data(session));
     let work = tokio::spawn(tracing::Instrument::in_current_span(async move { schema.execute(request).await }));
     // A mutation goes on by itself when its client goes away: it is never left half-answered.
@@ -285,8 +297,30 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code::TIMEOUT, message));
         }
     };
+    if let Some(variables) = variables.filter(|_| tell_cost || is_too_complex(&response)) {
+        say_cost(&mut response, cost::measure(fit.shape.again(variables)).await);
+    }
     fit.shape.complete(&mut response);
     Ok(respond(media, response))
+}
+
+/// Says what the operation costs: in its refusal, or beside its answer.
+fn say_cost(response: &mut GraphqlResponse, cost: Option<Cost>) {
+    let Some(cost) = cost else { return };
+    if let Some(error) = response.errors.iter_mut().find(|error| code_of(error) == code::QUERY_TOO_COMPLEX) {
+        error.message = cost.excess();
+        let extensions = error.extensions.get_or_insert_default();
+        extensions.set("code", code::QUERY_TOO_COMPLEX);
+        extensions.set("cost", cost.complexity);
+        extensions.set("limit", Cost::LIMIT);
+    } else {
+        let told = [(Name::new("requested"), cost.complexity.into()), (Name::new("limit"), Cost::LIMIT.into())];
+        response.extensions.insert("cost".into(), GraphqlValue::Object(told.into_iter().collect()));
+    }
+}
+
+fn is_too_complex(response: &GraphqlResponse) -> bool {
+    response.errors.iter().any(|error| error.path.is_empty() && code_of(error) == code::QUERY_TOO_COMPLEX)
 }
 
 /// The answer to an executed request, or a request error when a limit stopped it.
@@ -432,7 +466,7 @@ fn min_position(headers: &HeaderMap) -> Result<Option<Position>, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{Name, PathSegment, indexmap::IndexMap};
+    use async_graphql::{PathSegment, indexmap::IndexMap};
 
     use super::*;
 

@@ -9,6 +9,7 @@
 
 mod complete;
 mod plan;
+mod removed;
 mod rules;
 mod text;
 mod variables;
@@ -75,6 +76,13 @@ pub struct Fit {
 pub struct Answer(Arc<Plan>);
 
 impl Answer {
+    /// The same operation once more, to be measured.
+    pub fn again(&self, variables: Variables) -> Request {
+        let mut request = Request::new(String::new()).variables(variables);
+        request.set_parsed_query(self.0.document.clone());
+        request
+    }
+
     /// Makes `data` what the specification says, whatever failed.
     pub fn complete(&self, response: &mut Response) {
         complete::complete(&self.0.root, response);

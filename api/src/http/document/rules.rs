@@ -13,7 +13,7 @@ use apollo_compiler::{
 };
 use async_graphql::{InputType, Pos, ServerError};
 
-use super::plan;
+use super::{plan, removed::with_successor};
 use crate::graphql::scalars::{BigInt, DateTime, Duration};
 
 /// What the introspection of today's clients asks for and apollo-compiler does not know: the field of the draft about
@@ -74,7 +74,7 @@ impl Rules {
                     let errors = broken.errors.iter().filter(|found| !stricter(found.error.unstable_error_name()));
                     let errors = errors.map(|found| {
                         let found = found.to_json();
-                        let mut error = ServerError::new(found.message, None);
+                        let mut error = ServerError::new(with_successor(found.message), None);
                         let places = found.locations.iter();
                         error.locations = places.map(|at| Pos { line: at.line, column: at.column }).collect();
                         error

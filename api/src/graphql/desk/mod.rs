@@ -1,112 +1,33 @@
-//! The desk in GraphQL: queues, teams, agents, customers, statuses and the rest of the configuration.
+//! The desk: queues, categories, statuses, custom fields, calendars and SLA policies.
 
-use std::sync::Arc;
+mod apply;
 
-use async_graphql::{Context, Enum, Error, ID, Object, SimpleObject};
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use docket_core::{
-    desk::{self, FieldType},
-    ids::{AgentKey, CategoryKey, CustomerId, Position, QueueKey, StatusKey, TeamKey},
+    desk::{self, Defined, LeavingKind},
+    ids::{CalendarKey, CategoryKey, FieldKey, PolicyKey, Position, QueueKey, StatusKey},
     ticket,
 };
 use docket_projections::Views;
 
+pub use self::apply::DeskMutations;
 use super::{
     Session,
-    relay::{connection, global_id},
+    people::Team,
+    relay::{Paging, Slice, connection, global_id, local_id, page_size},
     scalars::{BigInt, DateTime, Duration},
+    words::{CustomFieldType, Priority, SlaMetric, StatusCategory},
 };
 use crate::engine::{Action, Resource};
-
-macro_rules! mirror {
-    ($(#[$doc:meta])* $name:ident = $core:ty { $($(#[$variant_doc:meta])* $variant:ident,)* }) => {
-        $(#[$doc])*
-        #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-
-        impl From<$core> for $name {
-            fn from(value: $core) -> Self {
-                match value { $(<$core>::$variant => Self::$variant,)* }
-            }
-        }
-
-        impl From<$name> for $core {
-            fn from(value: $name) -> Self {
-                match value { $($name::$variant => Self::$variant,)* }
-            }
-        }
-    };
-}
-
-mirror! {
-    /// How soon a ticket wants to be handled.
-    Priority = ticket::Priority {
-        /// Can wait.
-        Low,
-        /// The usual.
-        Normal,
-        /// Before the usual.
-        High,
-        /// At once.
-        Urgent,
-    }
-}
-mirror! {
-    /// The way by which customers and agents speak.
-    Channel = ticket::Channel {
-        /// E-mail.
-        Email,
-        /// A web form or portal.
-        Web,
-        /// Live chat.
-        Chat,
-        /// Telephone.
-        Phone,
-        /// A social network or messenger.
-        Social,
-        /// Another program.
-        Api,
-    }
-}
-mirror! {
-    /// What a status means, whatever the desk calls it.
-    StatusCategory = ticket::StatusCategory {
-        /// Nobody has looked at it yet.
-        New,
-        /// Being worked on.
-        Open,
-        /// Waiting for somebody outside the desk.
-        Waiting,
-        /// Put off on purpose.
-        Postponed,
-        /// A solution was proposed and not yet accepted.
-        SolutionProposed,
-        /// Solved; a further message reopens it.
-        Resolved,
-        /// Done with.
-        Closed,
-    }
-}
-mirror! {
-    /// What an SLA policy measures.
-    SlaMetric = ticket::SlaMetric {
-        /// From the opening to the first public answer of an agent.
-        FirstResponse,
-        /// Once answered: from a customer's first unanswered message to the next public answer.
-        NextResponse,
-        /// From one public answer of an agent to the next, until the ticket is done.
-        PeriodicUpdate,
-        /// From the opening to the first assignment to an agent.
-        PickUp,
-        /// While one team is responsible: what teams promise each other.
-        TeamHandling,
-        /// From the opening to the resolution.
-        Resolution,
-    }
-}
 
 /// A status of the desk.
 #[derive(SimpleObject, Debug, Clone, PartialEq, Eq)]
 pub struct Status {
+    /// Global id.
+    #[graphql(owned)]
+    pub id: ID,
     /// Its key. Of a status that has a name for customers, customers read the name of its category instead.
     pub key: String,
     /// What you read: customers may have another name for it than agents.
@@ -125,7 +46,14 @@ impl Status {
             let status = desk.statuses.get(key);
             (key.as_str(), status.map_or(key.as_str(), |status| status.definition.name.as_str()))
         };
-        Self { key: key.to_owned(), name: name.to_owned(), category: category.into() }
+        Self { id: global_id("status", key), key: key.to_owned(), name: name.to_owned(), category: category.into() }
+    }
+
+    /// The status of a key as this principal reads it, when the desk has or had one that reads so.
+    pub fn seen(session: &Session, key: &str) -> Option<Self> {
+        let parts = session.views.desk().desk().statuses.values();
+        let mut read = parts.map(|part| Self::of(session, &part.definition.key, part.definition.category));
+        read.find(|status| status.key == key && session.can(Action::Read, Resource::Desk))
     }
 }
 
@@ -138,33 +66,6 @@ impl Queue {
         let there = session.views.desk().desk().queues.contains_key(key);
         let seen = there && session.can(Action::Read, Resource::Desk);
         seen.then(|| Self { views: Arc::clone(&session.views), key: key.clone() })
-    }
-}
-
-impl Team {
-    /// The team, when the session may see it.
-    pub fn seen(session: &Session, key: &TeamKey) -> Option<Self> {
-        let there = session.views.desk().desk().teams.contains_key(key);
-        let seen = there && session.can(Action::Read, Resource::Figures);
-        seen.then(|| Self { views: Arc::clone(&session.views), key: key.clone() })
-    }
-}
-
-impl Agent {
-    /// The agent, when the session may see who works at the desk.
-    pub fn seen(session: &Session, key: &AgentKey) -> Option<Self> {
-        let there = session.views.desk().desk().agents.contains_key(key);
-        let seen = there && session.can(Action::Read, Resource::Figures);
-        seen.then(|| Self { views: Arc::clone(&session.views), key: key.clone() })
-    }
-}
-
-impl Customer {
-    /// The customer, when the session may see who that is.
-    pub fn seen(session: &Session, id: CustomerId) -> Option<Self> {
-        let there = session.views.people().customer(&id).is_some();
-        let seen = there && session.can(Action::Read, Resource::Customer(id));
-        seen.then(|| Self { views: Arc::clone(&session.views), id })
     }
 }
 
@@ -184,6 +85,7 @@ pub struct Queue {
     key: QueueKey,
 }
 
+/// A queue that tickets wait in.
 #[Object]
 impl Queue {
     /// Global id.
@@ -282,101 +184,6 @@ impl QueueCounters {
     }
 }
 
-/// A team of agents.
-#[derive(Debug, Clone)]
-pub struct Team {
-    views: Arc<Views>,
-    key: TeamKey,
-}
-
-#[Object]
-impl Team {
-    /// Global id.
-    pub async fn id(&self) -> ID {
-        global_id("team", &self.key)
-    }
-
-    /// Its key in desk files.
-    async fn key(&self) -> &str {
-        self.key.as_str()
-    }
-
-    /// What people read.
-    async fn name(&self) -> String {
-        let team = self.views.desk().desk().teams.get(&self.key);
-        team.map_or_else(|| self.key.to_string(), |team| team.definition.name.clone())
-    }
-
-    /// It takes no more tickets. It is listed for as long as it is responsible for unfinished ones.
-    async fn retired(&self) -> bool {
-        self.views.desk().desk().teams.get(&self.key).is_none_or(|team| team.retired)
-    }
-}
-
-/// Somebody who works on tickets.
-#[derive(Debug, Clone)]
-pub struct Agent {
-    views: Arc<Views>,
-    key: AgentKey,
-}
-
-#[Object]
-impl Agent {
-    /// Global id.
-    pub async fn id(&self) -> ID {
-        global_id("agent", &self.key)
-    }
-
-    /// The agent's key in desk files.
-    async fn key(&self) -> &str {
-        self.key.as_str()
-    }
-
-    /// What people read.
-    async fn name(&self) -> String {
-        let agent = self.views.desk().desk().agents.get(&self.key);
-        agent.map_or_else(|| self.key.to_string(), |agent| agent.definition.name.clone())
-    }
-
-    /// The teams that the agent belongs to.
-    async fn teams(&self, context: &Context<'_>) -> Result<Vec<Team>, Error> {
-        let session = Session::of(context)?.at(&self.views);
-        let agent = self.views.desk().desk().agents.get(&self.key);
-        let keys = agent.map_or(&[][..], |agent| &agent.definition.teams);
-        Ok(keys.iter().filter_map(|key| Team::seen(&session, key)).collect())
-    }
-
-    /// Has left. Listed for as long as unfinished tickets are assigned to the agent.
-    async fn retired(&self) -> bool {
-        self.views.desk().desk().agents.get(&self.key).is_none_or(|agent| agent.retired)
-    }
-}
-
-/// Somebody who writes to the desk.
-#[derive(Debug, Clone)]
-pub struct Customer {
-    views: Arc<Views>,
-    id: CustomerId,
-}
-
-#[Object]
-impl Customer {
-    /// Global id.
-    pub async fn id(&self) -> ID {
-        global_id("customer", self.id)
-    }
-
-    /// Name, as people read it.
-    async fn name(&self) -> String {
-        self.views.people().customer(&self.id).map(|row| row.name.reveal().clone()).unwrap_or_default()
-    }
-
-    /// E-mail address, when known.
-    async fn email(&self) -> Option<String> {
-        self.views.people().customer(&self.id)?.email.as_ref().map(|email| email.reveal().clone())
-    }
-}
-
 /// What tickets are about.
 #[derive(Debug, Clone)]
 pub struct Category {
@@ -384,6 +191,7 @@ pub struct Category {
     key: CategoryKey,
 }
 
+/// What tickets are about.
 #[Object]
 impl Category {
     /// Global id.
@@ -417,9 +225,6 @@ impl Category {
 }
 
 connection!(QueueConnection, QueueEdge, Queue, "queues");
-connection!(TeamConnection, TeamEdge, Team, "teams");
-connection!(AgentConnection, AgentEdge, Agent, "agents");
-connection!(CustomerConnection, CustomerEdge, Customer, "customers");
 connection!(CategoryConnection, CategoryEdge, Category, "categories");
 
 /// The configuration of the desk.
@@ -428,8 +233,26 @@ pub struct Desk {
     pub views: Arc<Views>,
 }
 
+impl Desk {
+    /// The desk, when the session may see it.
+    pub fn seen(session: &Session) -> Option<Self> {
+        session.can(Action::Read, Resource::Desk).then(|| Self { views: Arc::clone(&session.views) })
+    }
+
+    /// There is one desk.
+    pub fn global_id(&self) -> ID {
+        ID("desk_desk".to_owned())
+    }
+}
+
+/// The desk: its configuration, as desk files write it.
 #[Object]
 impl Desk {
+    /// Global id: there is one desk.
+    pub async fn id(&self) -> ID {
+        self.global_id()
+    }
+
     /// Its display name.
     async fn name(&self) -> &str {
         &self.views.desk().desk().name
@@ -475,29 +298,12 @@ impl Desk {
     }
 }
 
-mirror! {
-    /// Type of a custom field's values.
-    CustomFieldType = FieldType {
-        /// Free text.
-        Text,
-        /// A whole number.
-        Integer,
-        /// Yes or no.
-        Boolean,
-        /// A calendar date.
-        Date,
-        /// An instant.
-        Instant,
-        /// One of the options.
-        Choice,
-        /// Any of the options.
-        Choices,
-    }
-}
-
 /// A custom field.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct FieldDefinition {
+    /// Global id.
+    #[graphql(owned)]
+    pub id: ID,
     /// Its key.
     pub key: String,
     /// What people read.
@@ -511,6 +317,7 @@ pub struct FieldDefinition {
 impl From<&desk::FieldDefinition> for FieldDefinition {
     fn from(field: &desk::FieldDefinition) -> Self {
         Self {
+            id: global_id("field", &field.key),
             key: field.key.to_string(),
             name: field.name.clone(),
             field_type: field.field_type.into(),
@@ -522,6 +329,9 @@ impl From<&desk::FieldDefinition> for FieldDefinition {
 /// A business calendar.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct Calendar {
+    /// Global id.
+    #[graphql(owned)]
+    pub id: ID,
     /// Its key.
     pub key: String,
     /// What people read.
@@ -542,11 +352,26 @@ pub struct Calendar {
     pub version: BigInt,
 }
 
+impl FieldDefinition {
+    /// The field, when the session may see it.
+    pub fn seen(session: &Session, key: &FieldKey) -> Option<Self> {
+        let part = session.views.desk().desk().fields.get(key);
+        part.filter(|_| session.can(Action::Read, Resource::Desk)).map(|part| Self::from(&part.definition))
+    }
+}
+
 impl Calendar {
+    /// The calendar, when the session may see it.
+    pub fn seen(session: &Session, key: &CalendarKey) -> Option<Self> {
+        let part = session.views.desk().desk().calendars.get(key);
+        part.filter(|_| session.can(Action::Read, Resource::Desk)).map(|part| Self::of(&part.definition, part.since))
+    }
+
     fn of(calendar: &desk::CalendarDefinition, since: Position) -> Self {
         const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
         let days = DAYS.iter().zip(calendar.hours.days());
         Self {
+            id: global_id("calendar", &calendar.key),
             key: calendar.key.to_string(),
             name: calendar.name.clone(),
             zone: calendar.zone.clone(),
@@ -567,6 +392,9 @@ impl Calendar {
 /// An SLA policy.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct Policy {
+    /// Global id.
+    #[graphql(owned)]
+    pub id: ID,
     /// Its key.
     pub key: String,
     /// What people read.
@@ -601,11 +429,17 @@ pub struct PolicyTarget {
     /// How long it may take: working time such as `8h`, working days such as `3bd`, or the end of a working day such as
     /// `eod+1`.
     pub target: String,
-    /// The same as a duration; null for working days, which are of different lengths.
+    /// The target as a duration; null for working days, which are of different lengths.
     pub duration: Option<Duration>,
 }
 
 impl Policy {
+    /// The policy, when the session may see it.
+    pub fn seen(session: &Session, key: &PolicyKey) -> Option<Self> {
+        let part = session.views.desk().desk().policies.get(key);
+        part.filter(|_| session.can(Action::Read, Resource::Figures)).map(|part| Self::of(&part.definition, part.since))
+    }
+
     fn of(policy: &desk::PolicyDefinition, since: Position) -> Self {
         let targets = ticket::SlaMetric::ALL.into_iter().flat_map(|metric| {
             ticket::Priority::ALL.into_iter().filter_map(move |priority| {
@@ -622,6 +456,7 @@ impl Policy {
             })
         });
         Self {
+            id: global_id("policy", &policy.key),
             key: policy.key.to_string(),
             name: policy.name.clone(),
             track: policy.track.to_string(),
@@ -635,4 +470,77 @@ impl Policy {
             version: since.into(),
         }
     }
+}
+
+/// What the desk is made of.
+#[derive(Default)]
+pub struct DeskQueries;
+
+#[Object]
+impl DeskQueries {
+    /// A queue by its id.
+    async fn queue(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Id of the queue.")] id: ID,
+    ) -> Result<Option<Queue>, Error> {
+        let session = Session::of(context)?;
+        Ok(local_id::<QueueKey>("queue", &id).and_then(|key| Queue::seen(session, &key)))
+    }
+
+    /// The queues of the desk, and those that were retired and still hold unfinished tickets.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    async fn queues(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Option<QueueConnection>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Desk)?;
+        let paging = Paging::new(first, after, last, before)?;
+        let parts = &session.views.desk().desk().queues;
+        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Queue, key);
+        let page = desk_page(parts, &paging, held, |key| Queue::seen(session, key))?;
+        Ok(Some(page.into()))
+    }
+
+    /// What tickets are about: the categories of the desk, and those that were retired and unfinished tickets still have.
+    #[graphql(complexity = "page_size(first, last) * child_complexity")]
+    async fn categories(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many from the start; 20 when absent, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Option<CategoryConnection>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Desk)?;
+        let paging = Paging::new(first, after, last, before)?;
+        let parts = &session.views.desk().desk().categories;
+        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Category, key);
+        let page = desk_page(parts, &paging, held, |key| Category::seen(session, key))?;
+        Ok(Some(page.into()))
+    }
+
+    /// The configuration of the desk.
+    async fn desk(&self, context: &Context<'_>) -> Result<Option<Desk>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Desk)?;
+        Ok(Desk::seen(session))
+    }
+}
+
+/// A page of the parts of the desk, by key: what is retired is shown until nothing hangs on it.
+pub fn desk_page<K: ToString, T, N>(
+    parts: &BTreeMap<K, Defined<T>>,
+    paging: &Paging,
+    held: impl Fn(&str) -> bool,
+    node: impl Fn(&K) -> Option<N>,
+) -> Result<Slice<N>, Error> {
+    let shown = parts.iter().filter(|(key, part)| !part.retired || held(&key.to_string()));
+    paging.of_list(shown.filter_map(|(key, _)| Some((key.to_string(), node(key)?))).collect())
 }
