@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::event_family,
+    event::family::event_family,
     ids::{AgentKey, CustomerId, TokenId},
     rejection::{Rejection, check_text},
     time::Timestamp,

@@ -1,7 +1,7 @@
 //! A customer: who writes to the desk.
 
 use crate::{
-    event::event_family,
+    event::family::event_family,
     personal::Personal,
     rejection::{Rejection, check_text},
 };

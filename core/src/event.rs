@@ -3,6 +3,10 @@
 //! A stored event is a map of `at`, `type`, `version` and `data`, by field name. An additive change of a payload uses
 //! serde defaults; any other gets a new version of its type and an upcaster in [`EventFamily::read_data`]. Every version
 //! ever released decodes for ever.
+//!
+//! What belongs here is common to all events; how they are declared is in `family`, and each kind beside what it is about.
+
+pub(crate) mod family;
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -11,6 +15,8 @@ use serde::{
     de::{self, IgnoredAny, MapAccess, Visitor},
     ser::SerializeMap,
 };
+
+pub use family::EventFamily;
 
 use crate::{
     access::AccessEvent,
@@ -21,76 +27,6 @@ use crate::{
     ticket::TicketEvent,
     time::Timestamp,
 };
-
-/// Events of one kind of stream.
-pub trait EventFamily: Sized {
-    /// All types of the family with their current versions.
-    const TYPES: &'static [(&'static str, u16)];
-
-    /// Stored name and version of this event's type.
-    fn type_version(&self) -> (&'static str, u16);
-
-    /// Writes the payload as the entry `data`.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    fn write_data<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;
-
-    /// Reads the payload of this type and version as the next value; `None` when the type is of another family.
-    ///
-    /// # Errors
-    /// When the payload does not have the form of its type.
-    fn read_data<'de, A: MapAccess<'de>>(type_name: &str, version: u16, map: &mut A) -> Result<Option<Self>, A::Error>;
-}
-
-/// Declares a family: for each event a payload type, and one enum over them.
-macro_rules! event_family {
-    ($(#[$family_doc:meta])* $family:ident {
-        $($(#[$doc:meta])* $name:ident = $version:literal {
-            $($(#[$field_doc:meta])* $field:ident: $field_type:ty,)*
-        })*
-    }) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-            pub struct $name { $($(#[$field_doc])* pub $field: $field_type,)* }
-
-            impl From<$name> for $family {
-                fn from(event: $name) -> Self {
-                    Self::$name(event)
-                }
-            }
-        )*
-
-        $(#[$family_doc])*
-        #[derive(Debug, Clone, PartialEq)]
-        pub enum $family { $($(#[$doc])* $name($name),)* }
-
-        impl $crate::event::EventFamily for $family {
-            const TYPES: &'static [(&'static str, u16)] = &[$((stringify!($name), $version),)*];
-
-            fn type_version(&self) -> (&'static str, u16) {
-                match self { $(Self::$name(_) => (stringify!($name), $version),)* }
-            }
-
-            fn write_data<M: serde::ser::SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-                match self { $(Self::$name(data) => map.serialize_entry("data", data),)* }
-            }
-
-            fn read_data<'de, A: serde::de::MapAccess<'de>>(
-                type_name: &str,
-                version: u16,
-                map: &mut A,
-            ) -> Result<Option<Self>, A::Error> {
-                match (type_name, version) {
-                    $((stringify!($name), $version) => map.next_value().map(|data| Some(Self::$name(data))),)*
-                    _ => Ok(None),
-                }
-            }
-        }
-    };
-}
-pub(crate) use event_family;
 
 /// A fact in the past tense about one stream.
 #[derive(Debug, Clone, PartialEq)]

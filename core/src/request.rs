@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    event::event_family,
+    event::family::event_family,
     ids::{Position, StreamId, Text},
 };
 

@@ -8,7 +8,7 @@ use super::{
     policy::PolicyDefinition,
 };
 use crate::{
-    event::event_family,
+    event::family::event_family,
     ids::{AgentKey, CalendarKey, CategoryKey, FieldKey, PolicyKey, QueueKey, StatusKey, TeamKey},
 };
 

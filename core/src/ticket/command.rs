@@ -1,6 +1,6 @@
 //! What may be asked of a ticket.
 
-use super::event::{CallOutcome, Channel, ExternalReference, FieldValue, Priority, SlaMetric, StatusCategory};
+use super::words::{CallOutcome, Channel, ExternalReference, FieldValue, Priority, SlaMetric, StatusCategory};
 use crate::{
     ids::{AgentKey, CategoryKey, CustomerId, FieldKey, MessageId, QueueKey, StatusKey, TeamKey, TrackKey},
     personal::{Body, Personal},

@@ -6,13 +6,13 @@ use super::{
     command::{Message, Opening, StatusWish, TicketCommand, TimerCommand},
     event::{
         AgentAssigned, AgentUnassigned, CallLogged, CategoryChanged, Closed, Escalated, EscalationStep, FieldChanged,
-        FieldValue, FollowerAdded, FollowerRemoved, MessageReceived, MessageSent, NoteAdded, PickUp, PriorityChanged,
-        QueueChanged, Reopened, RequesterChanged, Resolved, ReturnedToQueue, SlaBreached, SlaMetric, SlaReason,
-        SlaWarned, StatusCategory, StatusChanged, StatusRef, SubjectChanged, TagAdded, TagRemoved, TeamAssigned,
-        TeamUnassigned, TicketEvent, TicketOpened,
+        FollowerAdded, FollowerRemoved, MessageReceived, MessageSent, NoteAdded, PriorityChanged, QueueChanged,
+        Reopened, RequesterChanged, Resolved, ReturnedToQueue, SlaBreached, SlaWarned, StatusChanged, SubjectChanged,
+        TagAdded, TagRemoved, TeamAssigned, TeamUnassigned, TicketEvent, TicketOpened,
     },
     reference::{Directory, check_references},
     state::Ticket,
+    words::{FieldValue, PickUp, SlaMetric, SlaReason, StatusCategory, StatusRef},
 };
 use crate::{
     desk::{Desk, FieldType},

@@ -5,18 +5,22 @@ mod decide;
 mod event;
 mod reference;
 mod state;
+mod words;
 
 pub use command::{Escalate, LogCall, Message, Note, Opening, StatusWish, TicketCommand, TimerCommand};
 pub use decide::{Context, decide, status_event};
 pub use event::{
-    AgentAssigned, AgentUnassigned, CallLogged, CallOutcome, CategoryChanged, Channel, Closed, Escalated,
-    EscalationStep, ExternalReference, FieldChanged, FieldValue, FollowerAdded, FollowerRemoved, MessageReceived,
-    MessageSent, NoteAdded, PickUp, Priority, PriorityChanged, QueueChanged, Reopened, RequesterChanged, Resolved,
-    ReturnedToQueue, SlaApplied, SlaBreached, SlaMetric, SlaReason, SlaWarned, StatusCategory, StatusChanged,
-    StatusRef, SubjectChanged, TagAdded, TagRemoved, TeamAssigned, TeamUnassigned, TicketEvent, TicketOpened,
+    AgentAssigned, AgentUnassigned, CallLogged, CategoryChanged, Closed, Escalated, EscalationStep, FieldChanged,
+    FollowerAdded, FollowerRemoved, MessageReceived, MessageSent, NoteAdded, PriorityChanged, QueueChanged, Reopened,
+    RequesterChanged, Resolved, ReturnedToQueue, SlaApplied, SlaBreached, SlaWarned, StatusChanged, SubjectChanged,
+    TagAdded, TagRemoved, TeamAssigned, TeamUnassigned, TicketEvent, TicketOpened,
 };
 pub use reference::{Directory, Everything, Reference, Standing, check_references};
 pub use state::Ticket;
+pub use words::{
+    CallOutcome, Channel, ExternalReference, FieldValue, PickUp, Priority, SlaMetric, SlaReason, StatusCategory,
+    StatusRef,
+};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::event::{Channel, ExternalReference, FieldValue, PickUp, Priority, StatusRef, TicketEvent};
+use super::{
+    event::TicketEvent,
+    words::{Channel, ExternalReference, FieldValue, PickUp, Priority, StatusRef},
+};
 use crate::{
     desk::Desk,
     ids::{AgentKey, CategoryKey, CustomerId, FieldKey, QueueKey, TeamKey},
