@@ -5,7 +5,7 @@ mod decide;
 mod event;
 mod reference;
 mod state;
-mod words;
+pub(crate) mod words;
 
 pub use command::{Escalate, LogCall, Message, Note, Opening, StatusWish, TicketCommand, TimerCommand};
 pub use decide::{Context, decide, status_event};
