@@ -1,103 +1,26 @@
-//! What may be asked of a ticket.
+//! What may be asked of a ticket: one enum over the commands of all capabilities.
+//!
+//! This file only gathers commands and hands each to its rule. What a command leads to and what it needs is in the file of
+//! its capability.
 
-use super::words::{CallOutcome, Channel, ExternalReference, FieldValue, Priority, SlaMetric, StatusCategory};
-use crate::{
-    ids::{AgentKey, CategoryKey, CustomerId, FieldKey, MessageId, QueueKey, StatusKey, TeamKey, TrackKey},
-    personal::{Body, Personal},
-    time::Timestamp,
+use super::{
+    assignment::{AssignAgent, AssignTeam, Follow, Transfer, Unfollow},
+    conversation::{AddNote, LogCall, Message, Note, Receive, Send},
+    details::{AddTag, RemoveTag, SetCategory, SetField, SetPriority, SetRequester, SetSubject},
+    escalation::Escalate,
+    event::TicketEvent,
+    opening::Opening,
+    policies::ReapplyPolicies,
+    rule::{Context, Right, Rule, judge},
+    state::Ticket,
+    status::StatusWish,
+    words::{FieldValue, Priority, TimerCommand},
 };
-
-/// Open a ticket.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Opening {
-    /// How it came in.
-    pub channel: Channel,
-    /// What it is about, in a line.
-    pub subject: Personal<String>,
-    /// The queue; the desk's default when absent.
-    pub queue: Option<QueueKey>,
-    /// The priority.
-    pub priority: Priority,
-    /// The category.
-    pub category: Option<CategoryKey>,
-    /// Who asks.
-    pub requester: Option<CustomerId>,
-    /// Its name in another system.
-    pub external: Option<ExternalReference>,
-    /// True when an agent opens it on somebody's behalf.
-    pub by_agent: bool,
-}
-
-impl Opening {
-    /// A ticket of the usual priority in the default queue, of nobody in particular.
-    pub fn new(channel: Channel, subject: impl Into<String>) -> Self {
-        Self {
-            channel,
-            subject: Personal::new(subject.into()),
-            queue: None,
-            priority: Priority::default(),
-            category: None,
-            requester: None,
-            external: None,
-            by_agent: false,
-        }
-    }
-}
-
-/// A text in the conversation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    /// Its id.
-    pub id: MessageId,
-    /// The way it goes.
-    pub channel: Channel,
-    /// The text.
-    pub body: Body,
-}
-
-/// An internal note.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Note {
-    /// Its id.
-    pub id: MessageId,
-    /// The text.
-    pub body: Body,
-}
-
-/// A telephone call.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LogCall {
-    /// Its id.
-    pub id: MessageId,
-    /// Who called.
-    pub from: Option<CustomerId>,
-    /// Whether somebody spoke.
-    pub outcome: CallOutcome,
-    /// Length in seconds.
-    pub duration_s: u32,
-    /// Who spoke for the desk.
-    pub agent: Option<AgentKey>,
-    /// What was said.
-    pub summary: Option<Body>,
-}
-
-/// Raise the ticket to a level.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Escalate {
-    /// The level; one above the present when absent.
-    pub level: Option<u8>,
-    /// Why.
-    pub reason: String,
-}
-
-/// The status to bring a ticket to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StatusWish {
-    /// This one.
-    Key(StatusKey),
-    /// The desk's default of this category.
-    Category(StatusCategory),
-}
+use crate::{
+    ids::{AgentKey, CategoryKey, CustomerId, FieldKey, QueueKey, TeamKey},
+    personal::Personal,
+    rejection::Rejection,
+};
 
 /// A wish. `decide` says what it leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -166,71 +89,70 @@ pub enum TicketCommand {
     Timer(TimerCommand),
 }
 
+/// Hands the rule of a command to an expression: the one list of commands and their rules.
+macro_rules! with_rule {
+    ($command:expr, $rule:ident => $then:expr) => {
+        with_rule!(@match $command, $rule, $then, {
+            Open(opening) => opening,
+            Receive { message, from } => &Receive { message, from: *from },
+            Send { message, agent } => &Send { message, agent: agent.as_ref() },
+            AddNote { note, agent } => &AddNote { note, agent: agent.as_ref() },
+            LogCall(call) => call,
+            AssignAgent(agent) => &AssignAgent(agent.as_ref()),
+            AssignTeam(team) => &AssignTeam(team.as_ref()),
+            Transfer(queue) => &Transfer(queue),
+            SetStatus(wish) => wish,
+            SetPriority(priority) => &SetPriority(*priority),
+            SetCategory(category) => &SetCategory(category.as_ref()),
+            SetSubject(subject) => &SetSubject(subject),
+            SetRequester(customer) => &SetRequester(*customer),
+            AddTag(tag) => &AddTag(tag),
+            RemoveTag(tag) => &RemoveTag(tag),
+            SetField { field, value } => &SetField { field, value: value.as_ref() },
+            Follow(agent) => &Follow(agent),
+            Unfollow(agent) => &Unfollow(agent),
+            Escalate(wish) => wish,
+            ReapplyPolicies => &ReapplyPolicies,
+            Timer(timer) => timer,
+        })
+    };
+    (@match $command:expr, $rule:ident, $then:expr, {
+        $($variant:ident $(($field:ident))? $({ $($part:ident),* })? => $made:expr,)*
+    }) => {
+        match $command {$(
+            TicketCommand::$variant $(($field))? $({ $($part),* })? => {
+                let $rule = $made;
+                $then
+            }
+        )*}
+    };
+}
+
 impl TicketCommand {
     /// True when the command means the same whatever else happened to the ticket meanwhile, so that it may be decided
     /// again after a conflict. A reply, a status or an assignment was meant for what its author saw.
     pub const fn commutes(&self) -> bool {
-        match self {
-            Self::Receive { .. }
-            | Self::AddNote { .. }
-            | Self::LogCall(_)
-            | Self::AddTag(_)
-            | Self::RemoveTag(_)
-            | Self::Follow(_)
-            | Self::Unfollow(_)
-            | Self::ReapplyPolicies
-            | Self::Timer(_) => true,
-            Self::Open(_)
-            | Self::Send { .. }
-            | Self::AssignAgent(_)
-            | Self::AssignTeam(_)
-            | Self::Transfer(_)
-            | Self::SetStatus(_)
-            | Self::SetPriority(_)
-            | Self::SetCategory(_)
-            | Self::SetSubject(_)
-            | Self::SetRequester(_)
-            | Self::SetField { .. }
-            | Self::Escalate(_) => false,
+        const fn commutes<R: Rule>(_: &R) -> bool {
+            R::COMMUTES
         }
+        with_rule!(self, rule => commutes(rule))
     }
-}
 
-/// What a timer asks. Its decision checks that the thing is still due: late is fine, twice is harmless.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TimerCommand {
-    /// Say that a deadline comes near.
-    Warn {
-        /// The track.
-        track: TrackKey,
-        /// The metric.
-        metric: SlaMetric,
-        /// The deadline as the timer knew it.
-        due_at: Timestamp,
-    },
-    /// Say that a deadline passed.
-    Breach {
-        /// The track.
-        track: TrackKey,
-        /// The metric.
-        metric: SlaMetric,
-        /// The deadline as the timer knew it.
-        due_at: Timestamp,
-    },
-    /// Raise the ticket to a level of its policy.
-    Escalate {
-        /// The track.
-        track: TrackKey,
-        /// The metric.
-        metric: SlaMetric,
-        /// The deadline as the timer knew it.
-        due_at: Timestamp,
-        /// The level.
-        level: u8,
-    },
-    /// Take the ticket from an assignee who did not pick it up.
-    ReturnToQueue {
-        /// When the time to pick it up ended, as the timer knew it.
-        due_at: Timestamp,
-    },
+    /// What somebody must be allowed to, to give it.
+    pub const fn right(&self) -> Right {
+        const fn right<R: Rule>(_: &R) -> Right {
+            R::RIGHT
+        }
+        with_rule!(self, rule => right(rule))
+    }
+
+    /// True for what customers may do on their own tickets; everything else is work.
+    pub const fn asks(&self) -> bool {
+        matches!(self.right(), Right::Ask)
+    }
+
+    /// What its rule makes of it.
+    pub(super) fn judge(&self, state: Option<&Ticket>, context: &Context<'_>) -> Result<Vec<TicketEvent>, Rejection> {
+        with_rule!(self, rule => judge(rule, state, context))
+    }
 }

@@ -1,18 +1,14 @@
 //! What commands refer to, and the one place where that is looked up: queues, teams, agents, customers, categories, fields,
 //! statuses and stored texts.
 //!
-//! A command declares its references beside its meaning ([`TicketCommand::refers_to`]); [`check_references`] is asked by
-//! `decide` before any rule is. What can be named is one of three: it is there, it was retired (history may name it, nobody
+//! A command declares its references beside its meaning (`Rule::refers_to`); [`check_references`] is asked before any rule is.
+//! What can be named is one of three: it is there, it was retired (history may name it, nobody
 //! can choose it any more), or it never was.
 
 use std::fmt;
 
-use super::{
-    command::{LogCall, Message, Note, StatusWish, TicketCommand},
-    decide::Context,
-};
 use crate::{
-    desk::Defined,
+    desk::{Defined, Desk},
     ids::{AgentKey, CategoryKey, CustomerId, FieldKey, QueueKey, StatusKey, TeamKey},
     personal::Body,
     rejection::Rejection,
@@ -54,7 +50,7 @@ impl Directory for Everything {
 
 /// Something that a command names, and the input that named it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reference<'a> {
+pub(super) enum Reference<'a> {
     /// A queue.
     Queue(&'a QueueKey),
     /// A team.
@@ -73,72 +69,32 @@ pub enum Reference<'a> {
     Content(&'a str),
 }
 
-fn content(body: Option<&Body>) -> Option<Reference<'_>> {
+/// The text, when it is one of the content store.
+pub(super) fn stored_text(body: Option<&Body>) -> Option<Reference<'_>> {
     match body? {
         Body::Stored { sha256, .. } => Some(Reference::Content(sha256)),
         Body::Inline(_) => None,
     }
 }
 
-fn some<'a>(references: impl IntoIterator<Item = Option<Reference<'a>>>) -> Vec<Reference<'a>> {
+/// Those of the references that there are.
+pub(super) fn named<'a>(references: impl IntoIterator<Item = Option<Reference<'a>>>) -> Vec<Reference<'a>> {
     references.into_iter().flatten().collect()
-}
-
-impl TicketCommand {
-    /// Everything that the command names. What takes something away names nothing: one may always let go of what was
-    /// retired.
-    pub fn refers_to(&self) -> Vec<Reference<'_>> {
-        match self {
-            Self::Open(opening) => some([
-                opening.queue.as_ref().map(Reference::Queue),
-                opening.category.as_ref().map(Reference::Category),
-                opening.requester.map(|id| Reference::Customer(id, "requester")),
-            ]),
-            Self::Receive { message: Message { body, .. }, from } => {
-                some([from.map(|id| Reference::Customer(id, "from")), content(Some(body))])
-            }
-            Self::Send { message: Message { body, .. }, agent } => {
-                some([agent.as_ref().map(Reference::Agent), content(Some(body))])
-            }
-            Self::AddNote { note: Note { body, .. }, agent } => {
-                some([agent.as_ref().map(Reference::Agent), content(Some(body))])
-            }
-            Self::LogCall(LogCall { from, agent, summary, .. }) => some([
-                from.map(|id| Reference::Customer(id, "from")),
-                agent.as_ref().map(Reference::Agent),
-                content(summary.as_ref()),
-            ]),
-            Self::AssignAgent(agent) => some([agent.as_ref().map(Reference::Agent)]),
-            Self::AssignTeam(team) => some([team.as_ref().map(Reference::Team)]),
-            Self::Transfer(queue) => vec![Reference::Queue(queue)],
-            Self::SetStatus(StatusWish::Key(key)) => vec![Reference::Status(key)],
-            Self::SetCategory(category) => some([category.as_ref().map(Reference::Category)]),
-            Self::SetRequester(customer) => some([customer.map(|id| Reference::Customer(id, "requester"))]),
-            Self::SetField { field, value: Some(_) } => vec![Reference::Field(field)],
-            Self::Follow(agent) => vec![Reference::Agent(agent)],
-            Self::SetStatus(StatusWish::Category(_))
-            | Self::SetPriority(_)
-            | Self::SetSubject(_)
-            | Self::AddTag(_)
-            | Self::RemoveTag(_)
-            | Self::SetField { value: None, .. }
-            | Self::Unfollow(_)
-            | Self::Escalate(_)
-            | Self::ReapplyPolicies
-            | Self::Timer(_) => vec![],
-        }
-    }
 }
 
 /// Looks up everything that a command names.
 ///
 /// # Errors
 /// For the first thing that is not there or was retired, with the input that named it.
-pub fn check_references(command: &TicketCommand, context: &Context<'_>) -> Result<(), Rejection> {
-    command.refers_to().into_iter().try_for_each(|reference| check(reference, context))
+pub(super) fn check_references(
+    references: Vec<Reference<'_>>,
+    desk: &Desk,
+    directory: &dyn Directory,
+) -> Result<(), Rejection> {
+    references.into_iter().try_for_each(|reference| check(reference, desk, directory))
 }
 
-fn check(reference: Reference<'_>, context: &Context<'_>) -> Result<(), Rejection> {
+fn check(reference: Reference<'_>, desk: &Desk, directory: &dyn Directory) -> Result<(), Rejection> {
     fn part<T>(part: Option<&Defined<T>>) -> Standing {
         match part {
             None => Standing::Missing,
@@ -146,7 +102,6 @@ fn check(reference: Reference<'_>, context: &Context<'_>) -> Result<(), Rejectio
             Some(_) => Standing::Present,
         }
     }
-    let desk = context.desk;
     let (what, input, key, standing) = match reference {
         Reference::Queue(key) => ("queue", "queue", key.to_string(), part(desk.queues.get(key))),
         Reference::Team(key) => ("team", "team", key.to_string(), part(desk.teams.get(key))),
@@ -154,8 +109,8 @@ fn check(reference: Reference<'_>, context: &Context<'_>) -> Result<(), Rejectio
         Reference::Category(key) => ("category", "category", key.to_string(), part(desk.categories.get(key))),
         Reference::Field(key) => ("field", "field", key.to_string(), part(desk.fields.get(key))),
         Reference::Status(key) => ("status", "status", key.to_string(), part(desk.statuses.get(key))),
-        Reference::Customer(id, input) => ("customer", input, id.to_string(), context.directory.customer(id)),
-        Reference::Content(name) => ("stored text", "body", name.to_owned(), context.directory.content(name)),
+        Reference::Customer(id, input) => ("customer", input, id.to_string(), directory.customer(id)),
+        Reference::Content(name) => ("stored text", "body", name.to_owned(), directory.content(name)),
     };
     match standing {
         Standing::Present => Ok(()),

@@ -7,7 +7,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::StatusKey, time::Timestamp};
+use crate::{
+    ids::{StatusKey, TrackKey},
+    time::Timestamp,
+};
 
 /// Shows and reads a word by its stored name.
 macro_rules! named {
@@ -319,4 +322,43 @@ impl SlaReason {
             Self::Reapplied => "reapplied",
         }
     }
+}
+
+/// What a timer asks. Its decision checks that the thing is still due: late is fine, twice is harmless.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimerCommand {
+    /// Say that a deadline comes near.
+    Warn {
+        /// The track.
+        track: TrackKey,
+        /// The metric.
+        metric: SlaMetric,
+        /// The deadline as the timer knew it.
+        due_at: Timestamp,
+    },
+    /// Say that a deadline passed.
+    Breach {
+        /// The track.
+        track: TrackKey,
+        /// The metric.
+        metric: SlaMetric,
+        /// The deadline as the timer knew it.
+        due_at: Timestamp,
+    },
+    /// Raise the ticket to a level of its policy.
+    Escalate {
+        /// The track.
+        track: TrackKey,
+        /// The metric.
+        metric: SlaMetric,
+        /// The deadline as the timer knew it.
+        due_at: Timestamp,
+        /// The level.
+        level: u8,
+    },
+    /// Take the ticket from an assignee who did not pick it up.
+    ReturnToQueue {
+        /// When the time to pick it up ended, as the timer knew it.
+        due_at: Timestamp,
+    },
 }
