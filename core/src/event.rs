@@ -22,8 +22,9 @@ use crate::{
     access::AccessEvent,
     customer::CustomerEvent,
     desk::DeskEvent,
-    ids::{AgentKey, CommitId, CorrelationId, CustomerId, KindName, Position, StreamId, Text, TokenId},
+    ids::{AgentKey, CommitId, CorrelationId, CustomerId, KindName, Position, StreamId, TokenId},
     request::{Fingerprint, RequestEvent},
+    text::Text,
     ticket::TicketEvent,
     time::Timestamp,
 };

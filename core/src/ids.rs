@@ -1,17 +1,12 @@
 //! Names of things: positions in the log, streams, tickets, and the keys a desk chooses for its own parts.
 
-use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-use crate::time::Timestamp;
-
-/// What is written as text and read as something else. The text is borrowed where the format allows it: a bare `Cow` always
-/// makes a copy, and a log has dozens of such texts in each commit.
-#[derive(Deserialize)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+use crate::{text::Text, time::Timestamp};
 
 /// Place of a commit in the whole log. The first commit is 1; places have no gaps and are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

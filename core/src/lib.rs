@@ -3,6 +3,9 @@
 //! Read in this order: [`ids`] and [`time`] (the words), [`event`] (what is stored), [`ticket`] (the main decider),
 //! [`desk`] (the configuration), [`calendar`] and [`sla`] (deadlines).
 //!
+//! No file imports one that imports it, by whatever way round (`tests/circles.rs`): stored data and words lie below the
+//! rules, and what only gathers them on top.
+//!
 //! # Invariant
 //! Nothing here reads a clock, a file, or a random number: callers pass them in, so a replay always gives the same
 //! tickets on every machine. The time-zone database is compiled in for the same reason.
@@ -17,5 +20,6 @@ pub mod personal;
 pub mod rejection;
 pub mod request;
 pub mod sla;
+mod text;
 pub mod ticket;
 pub mod time;

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     event::family::event_family,
-    ids::{Position, StreamId, Text},
+    ids::{Position, StreamId},
+    text::Text,
 };
 
 /// Stands for one request: the operation and its input. 128 bits of SHA-256, so two requests never have the same one.

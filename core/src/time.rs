@@ -99,7 +99,7 @@ pub(crate) mod rfc3339 {
     use serde::{Deserializer, Serializer, de::Error as _};
 
     use super::Timestamp;
-    use crate::ids::Text;
+    use crate::text::Text;
 
     /// Writes it as text.
     pub(crate) fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {

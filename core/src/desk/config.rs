@@ -18,11 +18,10 @@ use super::{
         DeskNamed, FieldDefined, FieldRetired, PolicyDefined, PolicyRetired, QueueDefined, QueueRetired, StatusDefined,
         StatusRetired, TeamDefined, TeamRetired,
     },
-    hours::CalendarDefinition,
-    policy::{Escalation, PolicyDefinition, Target},
+    policy::{Escalation, PolicyDefinition},
 };
 use crate::{
-    calendar::Calendar,
+    calendar::{Calendar, CalendarDefinition, Target},
     ids::{AgentKey, CategoryKey, Key, QueueKey, StatusKey, TeamKey},
     ticket::{SlaMetric, StatusCategory},
     time::Timestamp,
@@ -616,6 +615,27 @@ impl Check {
 }
 
 impl Desk {
+    /// The present desk in the form of a desk file. Retired parts are left out.
+    pub fn to_config(&self) -> DeskConfig {
+        fn live<K, T: Clone>(map: &BTreeMap<K, Defined<T>>) -> Vec<T> {
+            map.values().filter(|part| !part.retired).map(|part| part.definition.clone()).collect()
+        }
+        let mut policies = live(&self.policies);
+        policies.sort_by(|a, b| (a.order, &a.key).cmp(&(b.order, &b.key)));
+        DeskConfig {
+            name: self.name.clone(),
+            statuses: live(&self.statuses),
+            queues: live(&self.queues),
+            teams: live(&self.teams),
+            agents: live(&self.agents),
+            categories: live(&self.categories),
+            fields: live(&self.fields),
+            calendars: live(&self.calendars),
+            policies,
+            ..DeskConfig::default()
+        }
+    }
+
     /// A part whose key is free for this display name: the plain key, or one from the name's hash when the plain one
     /// belongs to another name. `None` when the part is there already, with its key.
     pub fn key_for_name<K: Ord + Clone + From<Key>, T>(

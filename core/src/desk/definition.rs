@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hours::Span;
 use crate::{
+    calendar::Span,
     ids::{AgentKey, CalendarKey, CategoryKey, FieldKey, QueueKey, StatusKey, TeamKey},
     ticket::StatusCategory,
 };

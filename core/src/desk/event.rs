@@ -4,10 +4,10 @@ use super::{
     definition::{
         AgentDefinition, CategoryDefinition, FieldDefinition, QueueDefinition, StatusDefinition, TeamDefinition,
     },
-    hours::CalendarDefinition,
     policy::PolicyDefinition,
 };
 use crate::{
+    calendar::CalendarDefinition,
     event::family::event_family,
     ids::{AgentKey, CalendarKey, CategoryKey, FieldKey, PolicyKey, QueueKey, StatusKey, TeamKey},
 };

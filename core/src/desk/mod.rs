@@ -1,12 +1,11 @@
 //! The desk: queues, teams, agents, statuses, categories, fields, calendars and SLA policies.
 //!
-//! `definition`, `hours` and `policy` say what each part is (the same form in the log and in a desk file), `event` what is
-//! stored, `config` compares a desk file with the present desk. This file holds the fold.
+//! `definition` and `policy` say what each part is, `calendar` does for calendars (the same form in the log and in a desk
+//! file); `event` is what is stored, `config` compares a desk file with the present desk. This file holds the fold.
 
 mod config;
 mod definition;
 mod event;
-mod hours;
 mod policy;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -20,14 +19,12 @@ pub use event::{
     DeskNamed, FieldDefined, FieldRetired, PolicyDefined, PolicyRetired, QueueDefined, QueueRetired, StatusDefined,
     StatusRetired, TeamDefined, TeamRetired,
 };
-pub use hours::{
-    CalendarDefinition, ExceptionalDay, Hours, InvalidHours, InvalidSpan, InvalidYearlyRule, Span, WeekHours,
-    YearlyRule,
-};
 pub(crate) use policy::names_status;
-pub use policy::{
-    AgentOpened, Escalation, EscalationFilter, InvalidTarget, PolicyDefinition, PolicyFilter, ReopenRule, Target,
-    Targets,
+pub use policy::{AgentOpened, Escalation, EscalationFilter, PolicyDefinition, PolicyFilter, ReopenRule, Targets};
+
+pub use crate::calendar::{
+    CalendarDefinition, ExceptionalDay, Hours, InvalidHours, InvalidSpan, InvalidTarget, InvalidYearlyRule, Span,
+    Target, WeekHours, YearlyRule,
 };
 
 use crate::{
@@ -230,27 +227,6 @@ impl Desk {
         tracks.sort();
         tracks.dedup();
         tracks
-    }
-
-    /// The present desk in the form of a desk file. Retired parts are left out.
-    pub fn to_config(&self) -> DeskConfig {
-        fn live<K, T: Clone>(map: &BTreeMap<K, Defined<T>>) -> Vec<T> {
-            map.values().filter(|part| !part.retired).map(|part| part.definition.clone()).collect()
-        }
-        let mut policies = live(&self.policies);
-        policies.sort_by(|a, b| (a.order, &a.key).cmp(&(b.order, &b.key)));
-        DeskConfig {
-            name: self.name.clone(),
-            statuses: live(&self.statuses),
-            queues: live(&self.queues),
-            teams: live(&self.teams),
-            agents: live(&self.agents),
-            categories: live(&self.categories),
-            fields: live(&self.fields),
-            calendars: live(&self.calendars),
-            policies,
-            ..DeskConfig::default()
-        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::history::History;
+use super::state::{ClockState, History};
 use crate::{
-    calendar::{Calendar, Window},
-    desk::{Desk, PolicyDefinition, Span, Target},
+    calendar::{Calendar, Span, Target, Window},
+    desk::{Desk, PolicyDefinition},
     ids::{CalendarKey, PolicyKey, Position, TrackKey},
     ticket::{SlaApplied, SlaMetric},
     time::Timestamp,
@@ -107,32 +107,6 @@ impl WorkingTime<'_> {
                 .map(|window| Window { open: window.open.max(from), close: window.close.min(to) })
                 .filter(|window| window.open < window.close)
                 .collect(),
-        }
-    }
-}
-
-/// What a clock does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClockState {
-    /// It counts since this instant.
-    Running(Timestamp),
-    /// It stands.
-    Paused(Timestamp),
-    /// What it waited for happened.
-    Fulfilled(Timestamp),
-    /// What it waited for cannot happen any more, for example an answer to a closed ticket.
-    Cancelled(Timestamp),
-}
-
-impl ClockState {
-    /// Name as it is shown.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Running(_) => "running",
-            Self::Paused(_) => "paused",
-            Self::Fulfilled(_) => "fulfilled",
-            Self::Cancelled(_) => "cancelled",
         }
     }
 }

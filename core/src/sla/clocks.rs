@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::{Clock, ClockState, Pin, WorkingTime};
+use super::{
+    clock::{Clock, Pin, WorkingTime},
+    state::ClockState,
+};
 use crate::{
     desk::{AgentOpened, Desk, PolicyDefinition, ReopenRule},
     ids::{QueueKey, TrackKey},

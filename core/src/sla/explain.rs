@@ -7,10 +7,12 @@ use serde::Serialize;
 
 use super::{
     Clocks,
-    clock::{Clock, ClockState, Pin},
+    clock::{Clock, Pin},
+    state::ClockState,
 };
 use crate::{
-    desk::{Desk, Span, Target},
+    calendar::{Span, Target},
+    desk::Desk,
     event::EventAddress,
     ids::{PolicyKey, TrackKey},
     ticket::{SlaApplied, SlaMetric, TicketEvent},

@@ -1,33 +1,10 @@
 //! What a clock was at an instant: figures of the past are taken from it, so that nothing that happens later changes them.
 
-use serde::{Deserialize, Serialize};
-
-use super::clock::{Clock, ClockState};
+use super::{
+    clock::Clock,
+    state::{ClockState, Earlier},
+};
 use crate::{ids::PolicyKey, time::Timestamp};
-
-/// What a clock was before its deadline was moved, or its end undone. Pauses are not in it: whether the time was used up at
-/// an instant follows from the runs, however the clock went on.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct History {
-    /// In order of their ends.
-    earlier: Vec<Earlier>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Earlier {
-    until: Timestamp,
-    /// None when there was no such clock: a policy that came later began to measure a wait that was there.
-    state: Option<ClockState>,
-    due_at: Option<Timestamp>,
-    policy: PolicyKey,
-}
-
-impl History {
-    /// When the clock last became what it is.
-    pub(super) fn last_change(&self) -> Option<Timestamp> {
-        self.earlier.last().map(|earlier| earlier.until)
-    }
-}
 
 /// How a clock ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use super::{Clock, Clocks, clock::WorkingTime};
 use crate::{
-    desk::{Desk, Escalation, PolicyDefinition, Span, names_status},
+    calendar::Span,
+    desk::{Desk, Escalation, PolicyDefinition, names_status},
     ticket::TimerCommand,
     time::Timestamp,
 };

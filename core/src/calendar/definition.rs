@@ -1,11 +1,12 @@
-//! When a desk works: spans, hours of a day and of a week, days that recur every year, and calendars made of them.
+//! When a desk works: spans, hours of a day and of a week, days that recur every year, and calendars made of them. The same
+//! form is stored in events and written in desk files.
 
 use std::{fmt, str::FromStr};
 
 use jiff::civil::{Date, Weekday};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 
-use crate::{ids::CalendarKey, time::Timestamp};
+use crate::{ids::CalendarKey, text::serde_as_text, time::Timestamp};
 
 /// A length of working or plain time, written like `8h`, `1h30m` or `45s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -141,23 +142,6 @@ impl FromStr for Hours {
     }
 }
 
-macro_rules! serde_as_text {
-    ($($name:ident),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = crate::ids::Text::deserialize(deserializer)?.0;
-                text.parse().map_err(D::Error::custom)
-            }
-        }
-    )*};
-}
-pub(super) use serde_as_text;
 serde_as_text!(Span, Hours, YearlyRule);
 
 /// Opening hours of a week.

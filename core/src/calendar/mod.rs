@@ -4,6 +4,11 @@
 //! clock change is an hour longer or shorter, as it is for the people who work in it. A civil time that a clock change
 //! skips is read with the offset before the change, so that it lies as much after the change as it says; one that comes
 //! twice stands for its first coming. That is the rule of RFC 5545, section 3.3.5.
+//!
+//! `definition` says what a calendar is, `target` how long something may take; this file holds the arithmetic.
+
+mod definition;
+mod target;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,10 +20,13 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-use crate::{
-    desk::{CalendarDefinition, Hours, Span, Target, YearlyRule},
-    time::Timestamp,
+pub use definition::{
+    CalendarDefinition, ExceptionalDay, Hours, InvalidHours, InvalidSpan, InvalidYearlyRule, Span, WeekHours,
+    YearlyRule,
 };
+pub use target::{InvalidTarget, Target};
+
+use crate::time::Timestamp;
 
 /// How far a deadline is looked for before it counts as never due.
 const HORIZON_DAYS: i64 = 3660;
@@ -372,10 +380,7 @@ fn check_week(week: &[Vec<Hours>; 7]) -> Result<(), CalendarProblem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        desk::{ExceptionalDay, WeekHours},
-        ids::{CalendarKey, Key},
-    };
+    use crate::ids::{CalendarKey, Key};
 
     fn calendar(zone: &str, days: &[usize], hours: &[&str], holidays: &[&str]) -> Result<Calendar, CalendarProblem> {
         Calendar::try_new(&definition(zone, days, hours, holidays))
