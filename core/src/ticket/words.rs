@@ -1,4 +1,4 @@
-//! The words that events, commands and the desk's definitions have in common: small data with stored names.
+//! The words that events, commands, deadlines and the desk have in common: small data, most of it with stored names.
 //!
 //! What belongs here says what something is and imports nothing but ids and instants: it lies below events and the desk, so
 //! that both can use it. What happens to a ticket is in `event`, what may be asked of it in `command`.
