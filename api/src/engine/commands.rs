@@ -6,7 +6,7 @@ use docket_core::{
     event::{Cause, CauseKind, Commit, DatedEvent, Event},
     ids::{CommitId, CorrelationId, CustomerId, Position, StreamId, TicketId},
     rejection::Rejection,
-    ticket::{Context, Directory, Opening, Standing, Ticket, TicketCommand, TimerCommand, decide},
+    ticket::{Context, Directory, Opening, Right, Standing, Ticket, TicketCommand, TimerCommand, decide},
     time::Timestamp,
 };
 use docket_projections::Views;
@@ -89,8 +89,10 @@ impl Engine {
             return Err(not_found());
         }
         for command in &commands {
-            let asks = matches!(command, TicketCommand::Receive { .. });
-            let action = if asks { Action::Ask } else { Action::Work };
+            let action = match command.right() {
+                Right::Ask => Action::Ask,
+                Right::Work => Action::Work,
+            };
             must(principal, action, resource)?;
         }
         self.execute(&principal.into(), id, commands, request, None).await
