@@ -107,7 +107,7 @@ async fn one_query_asks_for_all_kinds_of_entries_and_each_is_found_again_by_its_
     let id = shop.ticket("Entries").await;
     let acts = "[{assign: {agent: \"ann\"}}, {reply: {body: \"Hello\"}}, {addNote: {body: \"Hm\"}},
         {logCall: {answered: true, duration: \"PT1M30S\"}}, {transfer: {queue: \"queue_billing\"}}, {tag: {add: [\"t\"]}},
-        {escalate: {reason: \"r\"}}, {setStatus: {category: RESOLVED}}]";
+        {escalate: {reason: \"r\"}}, {lowerEscalation: {reason: \"calm\"}}, {setStatus: {category: RESOLVED}}]";
     let done = work(&shop, &shop.admin, &id, acts).await;
     assert_eq!(done["userErrors"], json!([]), "{done}");
     let query = "query ($id: ID!) { ticket(id: $id) { timeline(first: 100) { nodes {
@@ -119,7 +119,7 @@ async fn one_query_asks_for_all_kinds_of_entries_and_each_is_found_again_by_its_
         ... on AssignmentEntry { agent { key } previousAgent { key } team { key } previousTeam { key } }
         ... on QueueEntry { queue { key } previousQueue { key } }
         ... on StatusEntry { status { id key } previousStatus { id key } reopened }
-        ... on EscalationEntry { level explanation metric dueAt notify { key } }
+        ... on EscalationEntry { level previousLevel explanation metric dueAt notify { key } }
         ... on SlaEntry { kind track policy { id key } metric dueAt reason matched }
         ... on ChangeEntry { attribute value previousValue }
         ... on OpeningEntry { channel subject } } } } }";
@@ -129,6 +129,12 @@ async fn one_query_asks_for_all_kinds_of_entries_and_each_is_found_again_by_its_
     for kind in ["Opening", "Message", "Note", "Call", "Assignment", "Queue", "Status", "Escalation", "Sla", "Change"] {
         assert!(kinds.contains(&format!("{kind}Entry").as_str()), "{kind}: {kinds:?}");
     }
+    let levels: Vec<(&Value, &Value)> = nodes
+        .iter()
+        .filter(|node| node["__typename"] == "EscalationEntry")
+        .map(|node| (&node["previousLevel"], &node["level"]))
+        .collect();
+    assert_eq!(levels, [(&Value::Null, &json!(1)), (&json!(1), &json!(0))]);
     for node in nodes {
         let query = "query ($id: ID!) { node(id: $id) { __typename id ... on TimelineEntry { position } } }";
         let found = shop.server.data(&shop.admin, query, json!({ "id": node["id"] })).await;

@@ -49,6 +49,7 @@ async fn a_key_is_bound_to_what_was_asked_in_every_mutation() {
         format!("ticketTag(id: \"{one}\", input: {{add: [\"x\"], {key}}})"),
         format!("ticketSetField(id: \"{one}\", input: {{field: \"satisfaction\", choice: \"good\", {key}}})"),
         format!("ticketEscalate(id: \"{one}\", input: {{reason: \"x\", {key}}})"),
+        format!("ticketLowerEscalation(id: \"{one}\", input: {{reason: \"x\", {key}}})"),
         format!("ticketFollow(id: \"{one}\", input: {{agent: \"agent_ann\", {key}}})"),
         format!("customerRegister(input: {{name: \"Kim\", {key}}})"),
         format!("tokenCreate(input: {{role: CUSTOMER, customer: \"{customer}\", label: \"x\", {key}}})"),

@@ -106,6 +106,7 @@ impl ReportView {
             | TicketEvent::FollowerAdded(_)
             | TicketEvent::FollowerRemoved(_)
             | TicketEvent::Escalated(_)
+            | TicketEvent::EscalationLowered(_)
             | TicketEvent::SlaApplied(_)
             | TicketEvent::SlaWarned(_)
             | TicketEvent::SlaBreached(_) => return,

@@ -257,6 +257,7 @@ fn entry(session: &Session, entry: Entry, event: &TicketEvent) -> Option<Timelin
             details::changed(entry, &format!("field:{}", e.field), to, from)
         }
         TicketEvent::Escalated(e) => escalation::escalated(session, entry, e),
+        TicketEvent::EscalationLowered(e) => escalation::lowered(entry, e),
         TicketEvent::SlaApplied(e) => escalation::applied(session, entry, e),
         TicketEvent::SlaWarned(e) => escalation::warned(entry, e),
         TicketEvent::SlaBreached(e) => escalation::breached(entry, e),

@@ -136,7 +136,8 @@ impl Clocks {
             | TicketEvent::SlaApplied(_)
             | TicketEvent::SlaWarned(_)
             | TicketEvent::SlaBreached(_) => true,
-            TicketEvent::CategoryChanged(_)
+            TicketEvent::EscalationLowered(_)
+            | TicketEvent::CategoryChanged(_)
             | TicketEvent::SubjectChanged(_)
             | TicketEvent::RequesterChanged(_)
             | TicketEvent::TagAdded(_)
@@ -212,7 +213,8 @@ impl Clocks {
                     });
                 }
             }
-            TicketEvent::CategoryChanged(_)
+            TicketEvent::EscalationLowered(_)
+            | TicketEvent::CategoryChanged(_)
             | TicketEvent::SubjectChanged(_)
             | TicketEvent::RequesterChanged(_)
             | TicketEvent::TagAdded(_)

@@ -7,7 +7,7 @@ use super::{
     assignment::{AssignAgent, AssignTeam, Follow, Transfer, Unfollow},
     conversation::{AddNote, LogCall, Message, Note, Receive, Send},
     details::{AddTag, RemoveTag, SetCategory, SetField, SetPriority, SetRequester, SetSubject},
-    escalation::Escalate,
+    escalation::{Escalate, LowerEscalation},
     event::TicketEvent,
     opening::Opening,
     policies::ReapplyPolicies,
@@ -83,6 +83,8 @@ pub enum TicketCommand {
     Unfollow(AgentKey),
     /// Raise it to a higher level.
     Escalate(Escalate),
+    /// Lower it again.
+    LowerEscalation(LowerEscalation),
     /// Apply the present versions of the policies and calendars, unless it is done.
     ReapplyPolicies,
     /// Something came due.
@@ -112,6 +114,7 @@ macro_rules! with_rule {
             Follow(agent) => &Follow(agent),
             Unfollow(agent) => &Unfollow(agent),
             Escalate(wish) => wish,
+            LowerEscalation(wish) => wish,
             ReapplyPolicies => &ReapplyPolicies,
             Timer(timer) => timer,
         })

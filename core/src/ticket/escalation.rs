@@ -1,9 +1,9 @@
-//! A ticket is raised to a higher level, by somebody or by a step of its policy.
+//! A ticket is raised to a higher level, by somebody or by a step of its policy, and lowered again by somebody.
 
 use super::{
     assignment::{AssignAgent, AssignTeam, Follow, Transfer},
     details::SetPriority,
-    event::{Escalated, EscalationStep, TicketEvent},
+    event::{Escalated, EscalationLowered, EscalationStep, TicketEvent},
     reference::Reference,
     rule::{Context, Right, Rule, judge, until_done},
     state::Ticket,
@@ -45,6 +45,38 @@ impl Rule for Escalate {
             return Ok(vec![]);
         }
         Ok(vec![Escalated { level, reason: self.reason.clone(), step: None, notify: vec![] }.into()])
+    }
+}
+
+/// Lower the ticket to a level: what made it rise is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LowerEscalation {
+    /// The level; 0 for none.
+    pub level: u8,
+    /// Why.
+    pub reason: String,
+}
+
+impl Rule for LowerEscalation {
+    const COMMUTES: bool = false;
+    const RIGHT: Right = Right::Work;
+    const ALLOWED_IN: fn(StatusCategory) -> bool = until_done;
+
+    fn refers_to(&self) -> Vec<Reference<'_>> {
+        vec![]
+    }
+
+    fn decide(&self, ticket: &Ticket, _: &Context<'_>) -> Result<Vec<TicketEvent>, Rejection> {
+        check_text("reason", &self.reason, MAX_REASON)?;
+        let from = ticket.escalation_level;
+        if self.level > from {
+            let reason = format!("it is at level {from} and would rise: escalate it instead");
+            return Err(Rejection::Invalid { field: "level", reason });
+        }
+        if self.level == from {
+            return Ok(vec![]);
+        }
+        Ok(vec![EscalationLowered { level: self.level, from, reason: self.reason.clone() }.into()])
     }
 }
 
@@ -118,7 +150,7 @@ impl Deeds<'_> {
 mod tests {
     use crate::{
         rejection::Rejection,
-        ticket::{Escalate, TicketCommand, tests::given_a_ticket},
+        ticket::{Escalate, LowerEscalation, StatusCategory, StatusWish, TicketCommand, tests::given_a_ticket},
     };
 
     #[test]
@@ -131,5 +163,23 @@ mod tests {
             .then_it_is(|ticket| ticket.escalation_level == 3)
             .when(3, to(Some(2)))
             .then_refused(|r| matches!(r, Rejection::Invalid { field: "level", .. }));
+    }
+
+    #[test]
+    fn what_rose_is_lowered_again_and_lowering_never_raises() {
+        let to =
+            |level| TicketCommand::LowerEscalation(LowerEscalation { level, reason: "The boss is content".into() });
+        let raised = TicketCommand::Escalate(Escalate { level: Some(3), reason: "The boss calls".into() });
+        given_a_ticket()
+            .when(1, raised)
+            .when(2, to(1))
+            .then_it_is(|ticket| ticket.escalation_level == 1)
+            .when(3, to(0))
+            .then_it_is(|ticket| ticket.escalation_level == 0)
+            .when(4, to(2))
+            .then_refused(|r| matches!(r, Rejection::Invalid { field: "level", .. }))
+            .when(5, TicketCommand::SetStatus(StatusWish::Category(StatusCategory::Resolved)))
+            .when(6, to(0))
+            .then_refused(|r| matches!(r, Rejection::NotAllowedInStatus { .. }));
     }
 }

@@ -23,7 +23,7 @@ pub use conversation::{CallLogged, MessageReceived, MessageSent, NoteAdded};
 pub use details::{
     CategoryChanged, FieldChanged, PriorityChanged, RequesterChanged, SubjectChanged, TagAdded, TagRemoved,
 };
-pub use escalation::{Escalated, EscalationStep};
+pub use escalation::{Escalated, EscalationLowered, EscalationStep};
 pub use opening::TicketOpened;
 pub use service::{SlaApplied, SlaBreached, SlaWarned};
 pub use status::{Closed, Reopened, Resolved, StatusChanged};
@@ -85,6 +85,7 @@ ticket_events! {
     TagRemoved,
     FieldChanged,
     Escalated,
+    EscalationLowered,
     FollowerAdded,
     FollowerRemoved,
     SlaApplied,

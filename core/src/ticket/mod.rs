@@ -24,12 +24,12 @@ pub(crate) mod words;
 pub use command::TicketCommand;
 pub use conversation::{LogCall, Message, Note};
 pub use decide::decide;
-pub use escalation::Escalate;
+pub use escalation::{Escalate, LowerEscalation};
 pub use event::{
-    AgentAssigned, AgentUnassigned, CallLogged, CategoryChanged, Closed, Escalated, EscalationStep, FieldChanged,
-    FollowerAdded, FollowerRemoved, MessageReceived, MessageSent, NoteAdded, PriorityChanged, QueueChanged, Reopened,
-    RequesterChanged, Resolved, ReturnedToQueue, SlaApplied, SlaBreached, SlaWarned, StatusChanged, SubjectChanged,
-    TagAdded, TagRemoved, TeamAssigned, TeamUnassigned, TicketEvent, TicketOpened,
+    AgentAssigned, AgentUnassigned, CallLogged, CategoryChanged, Closed, Escalated, EscalationLowered, EscalationStep,
+    FieldChanged, FollowerAdded, FollowerRemoved, MessageReceived, MessageSent, NoteAdded, PriorityChanged,
+    QueueChanged, Reopened, RequesterChanged, Resolved, ReturnedToQueue, SlaApplied, SlaBreached, SlaWarned,
+    StatusChanged, SubjectChanged, TagAdded, TagRemoved, TeamAssigned, TeamUnassigned, TicketEvent, TicketOpened,
 };
 pub use opening::Opening;
 pub use reference::{Directory, Everything, Standing};

@@ -149,6 +149,7 @@ impl Ticket {
                 None => _ = self.fields.remove(&e.field),
             },
             TicketEvent::Escalated(e) => self.escalation_level = e.level,
+            TicketEvent::EscalationLowered(e) => self.escalation_level = e.level,
         }
     }
 

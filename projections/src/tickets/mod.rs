@@ -573,6 +573,7 @@ impl TicketRow {
             }
             TicketEvent::FollowerRemoved(_) => self.followers.retain(|agent| Some(*agent) != names.follower),
             TicketEvent::Escalated(e) => self.escalation_level = e.level,
+            TicketEvent::EscalationLowered(e) => self.escalation_level = e.level,
         }
     }
 

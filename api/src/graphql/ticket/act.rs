@@ -9,7 +9,7 @@ use super::{
     assignment::{AssignAct, FollowAct, TransferAct},
     conversation::{CallAct, NoteAct, ReplyAct},
     details::{SetFieldAct, TagAct, UpdateAct},
-    escalation::EscalateAct,
+    escalation::{EscalateAct, LowerEscalationAct},
     status::SetStatusAct,
 };
 use crate::{
@@ -137,6 +137,8 @@ pub enum TicketAct {
     SetField(SetFieldAct),
     /// Raise to a higher level, as `ticketEscalate`.
     Escalate(EscalateAct),
+    /// Lower again, as `ticketLowerEscalation`.
+    LowerEscalation(LowerEscalationAct),
     /// Follow or follow no more, as `ticketFollow`.
     Follow(FollowAct),
 }
@@ -154,6 +156,7 @@ impl Act for TicketAct {
             Self::Tag(act) => act.commands(asked, ticket).await,
             Self::SetField(act) => act.commands(asked, ticket).await,
             Self::Escalate(act) => act.commands(asked, ticket).await,
+            Self::LowerEscalation(act) => act.commands(asked, ticket).await,
             Self::Follow(act) => act.commands(asked, ticket).await,
         }
     }

@@ -4,7 +4,7 @@ use async_graphql::{Context, Enum, Error, ID, InputObject, Object, SimpleObject}
 use docket_core::{
     ids::TicketId,
     rejection::Rejection,
-    ticket::{self as core, Escalate, TicketCommand},
+    ticket::{self as core, Escalate, LowerEscalation, TicketCommand},
 };
 
 use super::act::{Act, ticket_mutation};
@@ -39,12 +39,34 @@ impl Act for EscalateAct {
     }
 }
 
+/// A lower level.
+#[derive(InputObject)]
+pub struct LowerEscalationAct {
+    /// The level, below the present one; 0 for none.
+    #[graphql(default = 0)]
+    level: i32,
+    /// Why, in at most 1,000 bytes.
+    reason: String,
+}
+
+impl Act for LowerEscalationAct {
+    async fn commands(self, _: &Asked<'_>, _: TicketId) -> Result<Vec<TicketCommand>, EngineError> {
+        let invalid = |_| Rejection::Invalid { field: "level", reason: "levels go from 0 to 255".into() };
+        let level = u8::try_from(self.level).map_err(invalid)?;
+        Ok(vec![TicketCommand::LowerEscalation(LowerEscalation { level, reason: self.reason })])
+    }
+}
+
+ticket_mutation! {
+    /// A lower level for a ticket.
+    "ticketLowerEscalation": TicketLowerEscalationInput(LowerEscalationAct) -> TicketLowerEscalationPayload
+}
 ticket_mutation! {
     /// A higher level for a ticket.
     "ticketEscalate": TicketEscalateInput(EscalateAct) -> TicketEscalatePayload
 }
 
-/// Tickets rise.
+/// Tickets rise and come down again.
 #[derive(Default)]
 pub struct EscalationMutations;
 
@@ -59,16 +81,28 @@ impl EscalationMutations {
     ) -> Result<Option<TicketEscalatePayload>, Error> {
         input.run(context, &id).await
     }
+
+    /// Lowers a ticket to a lower level, or to none: what made it rise is over.
+    async fn ticket_lower_escalation(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Id of the ticket.")] id: ID,
+        #[graphql(desc = "Which level, and why.")] input: TicketLowerEscalationInput,
+    ) -> Result<Option<TicketLowerEscalationPayload>, Error> {
+        input.run(context, &id).await
+    }
 }
 
-/// The ticket was raised to a higher level.
+/// The ticket was raised to a higher level, or lowered again.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct EscalationEntry {
     #[graphql(flatten)]
     pub entry: Entry,
     /// The new level of escalation.
     level: i32,
-    /// Why the ticket was raised.
+    /// The level before, of a ticket that was lowered; null of one that was raised.
+    previous_level: Option<i32>,
+    /// Why the ticket was raised or lowered.
     explanation: String,
     /// The metric whose deadline led to it; null when somebody did it.
     metric: Option<SlaMetric>,
@@ -117,10 +151,25 @@ pub fn escalated(session: &Session, entry: Entry, event: &core::Escalated) -> Ti
     EscalationEntry {
         entry,
         level: i32::from(event.level),
+        previous_level: None,
         explanation: event.reason.clone(),
         metric: event.step.as_ref().map(|step| step.metric.into()),
         due_at: event.step.as_ref().map(|step| step.due_at.into()),
         notify: event.notify.iter().filter_map(|key| Agent::seen(session, key)).collect(),
+    }
+    .into()
+}
+
+/// The entry of a ticket that was lowered.
+pub fn lowered(entry: Entry, event: &core::EscalationLowered) -> TimelineEntry {
+    EscalationEntry {
+        entry,
+        level: i32::from(event.level),
+        previous_level: Some(i32::from(event.from)),
+        explanation: event.reason.clone(),
+        metric: None,
+        due_at: None,
+        notify: vec![],
     }
     .into()
 }

@@ -45,6 +45,19 @@ event_payloads! {
     }
 }
 
+event_payloads! {
+    /// It was lowered: what made it rise is over.
+    EscalationLowered = 1 {
+        /// The level now; 0 for none.
+        level: u8,
+        /// The level before.
+        from: u8,
+        /// Why.
+        reason: String,
+    }
+}
+
 facts! {
     Escalated { public: false, body: |_| None, policies: None }
+    EscalationLowered { public: false, body: |_| None, policies: None }
 }
