@@ -288,6 +288,7 @@ impl Writer<'_> {
             id,
             stream,
             expected: if previous.is_start() { Expected::NoStream } else { Expected::At(previous) },
+            guards: Vec::new(),
             events,
             recorded_at: self.now,
             actor,

@@ -291,6 +291,7 @@ async fn what_an_early_log_with_instants_that_fall_behind_says_lasted_less_than_
             id: commit.id,
             stream: commit.stream,
             expected: Expected::Any,
+            guards: Vec::new(),
             events: events.collect(),
             recorded_at: at,
             actor: commit.actor.clone(),

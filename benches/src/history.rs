@@ -30,6 +30,7 @@ pub fn append(stream: StreamId, expected: Expected, at: Timestamp, events: Vec<D
         id,
         stream,
         expected,
+        guards: Vec::new(),
         events,
         recorded_at: at,
         actor: Actor::System,

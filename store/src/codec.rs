@@ -15,7 +15,7 @@ use serde::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    log::{Append, AppendError, ReadError},
+    log::{Append, AppendError, MAX_GUARDS, ReadError},
     pieces,
 };
 
@@ -130,6 +130,9 @@ impl EncodedAppend {
         if append.events.is_empty() {
             return Err(AppendError::Empty);
         }
+        if append.guards.len() > MAX_GUARDS {
+            return Err(AppendError::TooManyGuards { guards: append.guards.len(), limit: MAX_GUARDS });
+        }
         known(&append)?;
         let encode = |error: rmp_serde::encode::Error| AppendError::Encode(error.to_string());
         let mut tail = rmp_serde::to_vec_named(&CommitTail {
@@ -170,8 +173,19 @@ impl EncodedAppend {
 
     /// The commit at its place.
     pub fn into_commit(self, position: Position, previous: Position) -> Commit {
-        let Append { id, stream, expected: _, events, recorded_at, actor, cause, correlation, token, request } =
-            self.append;
+        let Append {
+            id,
+            stream,
+            expected: _,
+            guards: _,
+            events,
+            recorded_at,
+            actor,
+            cause,
+            correlation,
+            token,
+            request,
+        } = self.append;
         Commit { position, previous, id, stream, recorded_at, actor, cause, correlation, token, request, events }
     }
 }
@@ -713,6 +727,7 @@ mod tests {
             id: CommitId::derived(at, &["golden"]),
             stream: StreamId::Ticket(docket_core::ids::TicketId::derived(at, &["golden"])),
             expected: Expected::Any,
+            guards: Vec::new(),
             events: vec![DatedEvent::new(at, event)],
             recorded_at: at,
             actor: Actor::System,

@@ -11,7 +11,7 @@ use docket_core::{
     time::Timestamp,
 };
 
-use crate::log::{Append, AppendError, EventLog, Expected, Follower, Page, ReadError};
+use crate::log::{Append, AppendError, EventLog, Expected, Follower, Guard, MAX_GUARDS, Page, ReadError};
 
 /// Makes a test of every part of the contract. `$log` is an expression for a function that gives a fresh log and whatever
 /// must live as long.
@@ -23,6 +23,10 @@ macro_rules! contract_suite {
             of_racing_appends_exactly_one_wins
             a_stream_is_created_once
             a_commit_id_is_stored_once
+            guards_hold_with_the_streams_own_expectation_or_nothing_is_stored
+            two_streams_cannot_be_merged_into_each_other
+            an_address_is_taken_once
+            guards_are_bounded
             what_is_found_can_be_read
             limits_hold_before_anything_is_written
             a_page_is_bounded_by_bytes_and_never_empty
@@ -62,6 +66,7 @@ fn tagged(n: u32, stream: StreamId, expected: Expected, tags: &[String]) -> Appe
         id: CommitId::derived(at, &["contract", &n.to_string()]),
         stream,
         expected,
+        guards: Vec::new(),
         events: tags.iter().map(event).collect(),
         recorded_at: at,
         actor: Actor::System,
@@ -130,6 +135,118 @@ pub async fn a_commit_id_is_stored_once(log: Arc<dyn EventLog>) {
     assert_eq!(log.head().position, Position::new(3));
     assert_eq!(log.find(append(3, stream(2), Expected::Any).id).unwrap(), Some(Position::new(3)));
     assert_eq!(log.find(append(4, stream(2), Expected::Any).id).unwrap(), None);
+}
+
+/// Guards are checked with the append's own expectation: all hold, or nothing is stored and the first that does not is named.
+pub async fn guards_hold_with_the_streams_own_expectation_or_nothing_is_stored(log: Arc<dyn EventLog>) {
+    let one = log.append(append(1, stream(1), Expected::NoStream)).await.unwrap();
+    let two = log.append(append(2, stream(2), Expected::NoStream)).await.unwrap();
+    let guarded = |n, expected, guards: &[(u32, Expected)]| {
+        let guard = |(on, expected): &(u32, Expected)| Guard { stream: stream(*on), expected: *expected };
+        Append { guards: guards.iter().map(guard).collect(), ..append(n, stream(1), expected) }
+    };
+    let refused = [
+        // The stream's own expectation is looked at first.
+        (guarded(3, Expected::At(two), &[(2, Expected::NoStream)]), 1, one),
+        (guarded(4, Expected::At(one), &[(2, Expected::NoStream)]), 2, two),
+        (guarded(5, Expected::At(one), &[(2, Expected::At(one))]), 2, two),
+        (guarded(6, Expected::Any, &[(2, Expected::At(two)), (3, Expected::At(two))]), 3, Position::START),
+        (guarded(7, Expected::Any, &[(3, Expected::NoStream), (1, Expected::NoStream)]), 1, one),
+    ];
+    for (wanted, on, stands) in refused {
+        let id = wanted.id;
+        let error = log.append(wanted).await.unwrap_err();
+        let named =
+            matches!(error, AppendError::Conflict { stream: s, actual, .. } if s == stream(on) && actual == stands);
+        assert!(named, "{error}");
+        assert_eq!(log.find(id).unwrap(), None);
+    }
+    assert_eq!(log.head().position, two);
+    let all = [(2, Expected::At(two)), (1, Expected::At(one)), (3, Expected::NoStream), (4, Expected::Any)];
+    let wanted = guarded(8, Expected::At(one), &all);
+    let stored = log.append(wanted.clone()).await.unwrap();
+    let commit = log.read_stream(stream(1), one).unwrap().pop().unwrap();
+    assert_eq!((commit.position, commit.events.clone()), (stored, wanted.events.clone()));
+    // Guards are no part of what is stored, and the first answer stands when they do not hold any more.
+    assert!(log.read_stream(stream(3), Position::START).unwrap().is_empty());
+    assert_eq!(log.append(wanted).await.unwrap(), stored);
+    // What was looked up for a guard moves on with its stream.
+    let moved = log.append(append(9, stream(2), Expected::At(two))).await.unwrap();
+    let error = log.append(guarded(10, Expected::At(stored), &[(2, Expected::At(two))])).await.unwrap_err();
+    assert!(matches!(error, AppendError::Conflict { actual, .. } if actual == moved), "{error}");
+    log.append(guarded(11, Expected::At(stored), &[(2, Expected::At(moved))])).await.unwrap();
+}
+
+/// Two tickets that are merged into each other at once, by sixteen clients: each merges one and looks at the other, and one of
+/// them wins.
+pub async fn two_streams_cannot_be_merged_into_each_other(log: Arc<dyn EventLog>) {
+    for round in 0..25 {
+        let (base, pair) = (round * 100, [stream(2 * round), stream(2 * round + 1)]);
+        let mut seen = Vec::new();
+        for (n, stream) in (0_u32..).zip(pair) {
+            seen.push(log.append(append(base + n, stream, Expected::NoStream)).await.unwrap());
+        }
+        let merges = (0..16_u32).map(|client| {
+            let (source, target) = if client % 2 == 0 { (0, 1) } else { (1, 0) };
+            let guards = vec![Guard { stream: pair[target], expected: Expected::At(seen[target]) }];
+            let merge = Append { guards, ..append(base + 10 + client, pair[source], Expected::At(seen[source])) };
+            let log = Arc::clone(&log);
+            tokio::task::spawn_blocking(move || log.append_all(vec![merge]).pop().unwrap())
+        });
+        let mut won = 0;
+        for merge in merges.collect::<Vec<_>>() {
+            won += u32::from(merge.await.unwrap().is_ok());
+        }
+        assert_eq!(won, 1, "round {round}");
+        let commits = |stream| log.read_stream(stream, Position::START).unwrap().len();
+        assert_eq!(commits(pair[0]) + commits(pair[1]), 3, "round {round}");
+    }
+}
+
+/// An address has a stream of its own, whose first commit says whose it is; a guard holds on to that customer. Of sixteen who
+/// take it at once one has it, and nobody takes it for a customer who has changed meanwhile.
+pub async fn an_address_is_taken_once(log: Arc<dyn EventLog>) {
+    for round in 0..25 {
+        let base = round * 100;
+        let address = stream(base);
+        let mut customers = Vec::new();
+        for n in 1..=16 {
+            customers.push((
+                stream(base + n),
+                log.append(append(base + n, stream(base + n), Expected::NoStream)).await.unwrap(),
+            ));
+        }
+        // Half of them have been changed since they were looked at.
+        for (n, (customer, seen)) in (50..).zip(customers.iter().step_by(2)) {
+            log.append(append(base + n, *customer, Expected::At(*seen))).await.unwrap();
+        }
+        let taken = (0_u32..).zip(&customers).map(|(n, (customer, seen))| {
+            let guards = vec![Guard { stream: *customer, expected: Expected::At(*seen) }];
+            let take = Append { guards, ..append(base + 70 + n, address, Expected::NoStream) };
+            let log = Arc::clone(&log);
+            tokio::task::spawn_blocking(move || log.append_all(vec![take]).pop().unwrap())
+        });
+        let mut won = Vec::new();
+        for (n, take) in taken.collect::<Vec<_>>().into_iter().enumerate() {
+            if take.await.unwrap().is_ok() {
+                won.push(n);
+            }
+        }
+        assert!(matches!(won[..], [one] if one % 2 == 1), "round {round}: {won:?}");
+        assert_eq!(log.read_stream(address, Position::START).unwrap().len(), 1);
+    }
+}
+
+/// A thousand guards are refused before anything is looked up.
+pub async fn guards_are_bounded(log: Arc<dyn EventLog>) {
+    let guarded = |n: u32, guards: usize| {
+        let guards = vec![Guard { stream: stream(9), expected: Expected::NoStream }; guards];
+        Append { guards, ..append(n, stream(1), Expected::Any) }
+    };
+    let error = log.append(guarded(1, 1000)).await.unwrap_err();
+    assert_eq!(error, AppendError::TooManyGuards { guards: 1000, limit: MAX_GUARDS });
+    assert_eq!(log.head().position, Position::START);
+    log.append(guarded(2, MAX_GUARDS)).await.unwrap();
 }
 
 /// A commit that is found by its id can be read, also while it is being stored: whoever meets its own id again reads it.

@@ -14,6 +14,7 @@ mod codec;
 mod content;
 mod data_dir;
 mod database;
+mod expect;
 mod files;
 mod filter;
 mod held;
@@ -52,7 +53,9 @@ pub use content::{ContentError, ContentFile, ContentStore};
 pub use data_dir::{DataDir, DataDirError};
 pub use held::DataLock;
 pub use leftovers::{Leftover, LeftoverKind, of_restores as leftovers_of_restores};
-pub use log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Follower, Head, Page, ReadError};
+pub use log::{
+    Append, AppendError, BoxFuture, Commits, EventLog, Expected, Follower, Guard, Head, MAX_GUARDS, Page, ReadError,
+};
 pub use memory::MemoryLog;
 pub use quiet::log_panics_of_sled;
 pub use repair::{RepairOptions, RepairReport, open_for_repair, repair};

@@ -39,6 +39,18 @@ impl fmt::Display for Expected {
     }
 }
 
+/// A further stream that must stand where the decision saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// The stream.
+    pub stream: StreamId,
+    /// Where it must stand.
+    pub expected: Expected,
+}
+
+/// Guards of one append at most: each is a look into the index by the one thread that writes.
+pub const MAX_GUARDS: usize = 64;
+
 /// Events of one stream, to be stored all or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Append {
@@ -48,6 +60,9 @@ pub struct Append {
     pub stream: StreamId,
     /// What the caller believes about it.
     pub expected: Expected,
+    /// What the caller believes about other streams: checked by the writer together with `expected`, and stored nowhere. What
+    /// touches two streams is one event with a guard. At most [`MAX_GUARDS`].
+    pub guards: Vec<Guard>,
     /// At least one event.
     pub events: Vec<DatedEvent>,
     /// When Docket learned of it.
@@ -67,7 +82,7 @@ pub struct Append {
 /// Why an append was not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Somebody appended first. Load the stream again and decide again.
+    /// Somebody appended first, to the stream itself or to one that a guard names. Load that stream again and decide again.
     #[error("{stream} stands at position {actual}, the caller expected {expected}")]
     Conflict {
         /// The stream.
@@ -76,6 +91,16 @@ pub enum AppendError {
         expected: Expected,
         /// Position of its latest commit; [`Position::START`] when it has none.
         actual: Position,
+    },
+    /// More guards than one append may have.
+    #[error(
+        "{guards} guards, at most {limit} are allowed: a decision that looks at so many streams is several decisions"
+    )]
+    TooManyGuards {
+        /// How many it has.
+        guards: usize,
+        /// The limit.
+        limit: usize,
     },
     /// A commit holds at least one event.
     #[error("a commit needs at least one event")]

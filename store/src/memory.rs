@@ -10,8 +10,9 @@ use tokio::sync::watch;
 
 use crate::{
     codec::{BlockBuilder, BlockHash, EncodedAppend},
+    expect::checked,
     index::Index,
-    log::{Append, AppendError, BoxFuture, Commits, EventLog, Expected, Head, Page, ReadError},
+    log::{Append, AppendError, BoxFuture, Commits, EventLog, Head, Page, ReadError},
 };
 
 /// An event log in memory.
@@ -47,8 +48,8 @@ impl MemoryLog {
         if let Some(position) = inner.index.find(&append.id) {
             return Ok(position);
         }
-        let actual = inner.index.latest(&append.stream).unwrap_or(Position::START);
-        check_expected(append, actual)?;
+        let latest = |stream: &StreamId| Ok(inner.index.latest(stream).unwrap_or(Position::START));
+        let actual = checked(append, latest)?;
         let head = *self.head.borrow();
         let position = head.position.next();
         let mut block = BlockBuilder::new(position, position);
@@ -65,16 +66,6 @@ impl MemoryLog {
     fn read<T>(&self, read: impl FnOnce(&Inner) -> T) -> T {
         read(&self.inner.read().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// The optimistic check, the same for every log.
-pub fn check_expected(append: &Append, actual: Position) -> Result<(), AppendError> {
-    let holds = match append.expected {
-        Expected::NoStream => actual.is_start(),
-        Expected::At(position) => actual == position,
-        Expected::Any => true,
-    };
-    if holds { Ok(()) } else { Err(AppendError::Conflict { stream: append.stream, expected: append.expected, actual }) }
 }
 
 impl EventLog for MemoryLog {

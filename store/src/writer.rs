@@ -15,9 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     codec::{BlockBuilder, BlockHash, EncodedAppend},
+    expect::checked,
     journal::{JournalWriter, frame},
     log::{AppendError, Head, ReadError},
-    memory::check_expected,
     sled_log::{Shared, mark_clean, new_volume},
     volume::LiveVolume,
 };
@@ -31,6 +31,8 @@ pub struct Submission {
 /// Appends that become durable together, at most. More would only make the first ones wait.
 const GROUP_APPENDS: usize = 2048;
 const GROUP_BYTES: usize = 1024 * 1024;
+/// Streams whose place is kept for guards, at most.
+const GUARDED: usize = 1024;
 /// sled puts values beyond a quarter of a segment (128 KiB) into files of their own, so blocks stay below; a larger commit
 /// is a block by itself. Leaves of several blocks become such files all the same: they are synced with the rest.
 const BLOCK_BYTES: usize = 96 * 1024;
@@ -46,6 +48,9 @@ pub struct Writer {
     volume_bytes: u64,
     sealing: Vec<JoinHandle<()>>,
     looked: Instant,
+    /// Where the streams stand that guards named lately. One that ended volumes ago would otherwise be looked up in seals for
+    /// every append; nobody else writes, so what is known stays true.
+    guarded: HashMap<StreamId, Position>,
 }
 
 /// A group on its way to the disk.
@@ -63,7 +68,15 @@ struct Group {
 
 impl Writer {
     pub fn new(shared: Arc<Shared>, journal: JournalWriter, live: Arc<LiveVolume>, volume_bytes: u64) -> Self {
-        Self { shared, journal, live, volume_bytes, sealing: Vec::new(), looked: Instant::now() }
+        Self {
+            shared,
+            journal,
+            live,
+            volume_bytes,
+            sealing: Vec::new(),
+            looked: Instant::now(),
+            guarded: HashMap::new(),
+        }
     }
 
     /// Runs until every sender is gone and everything submitted is answered.
@@ -148,7 +161,7 @@ impl Writer {
     }
 
     /// Gives an append its place in the group, or the place that it has already.
-    fn judge(&self, group: &mut Group, encoded: EncodedAppend) -> Result<Position, AppendError> {
+    fn judge(&mut self, group: &mut Group, encoded: EncodedAppend) -> Result<Position, AppendError> {
         let unreadable = |error: ReadError| AppendError::Read(error.to_string());
         let append = &encoded.append;
         if let Some(position) = group.ids.get(&append.id) {
@@ -157,11 +170,20 @@ impl Writer {
         if let Some(position) = self.shared.find(&append.id).map_err(unreadable)? {
             return Ok(position);
         }
-        let actual = match group.latest.get(&append.stream) {
-            Some(position) => *position,
-            None => self.shared.latest(&append.stream).map_err(unreadable)?,
-        };
-        check_expected(append, actual)?;
+        let (shared, guarded) = (&self.shared, &mut self.guarded);
+        let actual = checked(append, |stream| {
+            if let Some(position) = group.latest.get(stream).or_else(|| guarded.get(stream)) {
+                return Ok(*position);
+            }
+            let position = shared.latest(stream).map_err(unreadable)?;
+            if *stream != append.stream {
+                if guarded.len() >= GUARDED {
+                    guarded.clear();
+                }
+                guarded.insert(*stream, position);
+            }
+            Ok(position)
+        })?;
         if !group.open.is_empty() && group.open.bytes() + encoded.max_bytes() > BLOCK_BYTES {
             group.finish_block();
         }
@@ -210,6 +232,9 @@ impl Writer {
             for (commit, _) in &commits {
                 index.add(commit);
             }
+        }
+        for (stream, position) in &mut self.guarded {
+            *position = group.latest.get(stream).copied().unwrap_or(*position);
         }
         self.shared.publish(commits, group.head);
         Ok(())

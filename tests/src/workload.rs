@@ -77,6 +77,7 @@ pub fn append(seed: u64, n: u64, expected: Expected) -> Append {
         id: commit_id(seed, n),
         stream: stream(seed, n),
         expected,
+        guards: Vec::new(),
         events: vec![DatedEvent::new(AT, TicketEvent::from(TagAdded { tag: text(seed, n) }))],
         recorded_at: AT,
         actor: Actor::System,

@@ -10,7 +10,7 @@ use docket_core::{
     time::Timestamp,
 };
 use docket_projections::Views;
-use docket_store::{Append, AppendError, ContentStore, Expected};
+use docket_store::{Append, AppendError, ContentStore, Expected, Guard};
 use ulid::Ulid;
 
 use super::{
@@ -149,7 +149,8 @@ impl Engine {
             let append = Append {
                 id,
                 stream,
-                expected: if loaded.version.is_start() { Expected::NoStream } else { Expected::At(loaded.version) },
+                expected: standing_at(loaded.version),
+                guards: vec![Guard { stream: StreamId::Desk, expected: standing_at(views.desk().version()) }],
                 events,
                 recorded_at,
                 actor: acting.actor.clone(),
@@ -165,6 +166,13 @@ impl Engine {
                         self.remember(ticket, Loaded { version: position, ticket: state.map(Arc::new), latest: at });
                     }
                     return self.done(stored).await;
+                }
+                // The desk was changed since it was looked at: what the command names may have been retired. Nobody asked for
+                // this desk or that one, so it is decided again whatever the command is.
+                Err(AppendError::Conflict { stream: StreamId::Desk, actual, .. })
+                    if tokio::time::Instant::now() < give_up_at =>
+                {
+                    self.views_at(actual, VIEW_WAIT).await?;
                 }
                 // What is kept of the ticket is behind; loading reads what came since.
                 Err(AppendError::Conflict { actual, .. }) if commutes && tokio::time::Instant::now() < give_up_at => {
@@ -380,6 +388,7 @@ impl Engine {
                 id: commit_id(acting, key),
                 stream,
                 expected: as_seen,
+                guards: Vec::new(),
                 events: events.iter().map(|event| DatedEvent { occurred_at: at, event: event.clone() }).collect(),
                 recorded_at,
                 actor: acting.actor.clone(),
@@ -409,6 +418,11 @@ impl Stored {
         let (stream, position) = answer_of(&commit);
         Self { stream, position, earlier: Some(commit) }
     }
+}
+
+/// The belief that a stream's latest commit is this one.
+fn standing_at(version: Position) -> Expected {
+    if version.is_start() { Expected::NoStream } else { Expected::At(version) }
 }
 
 /// What is to be said first of deadlines that have passed and are not on record, when somebody else than a timer is about to

@@ -84,9 +84,10 @@ impl From<AppendError> for EngineError {
             AppendError::Poisoned { .. } | AppendError::NoSpace { .. } | AppendError::Closed | AppendError::Read(_) => {
                 Self::Unavailable(error.to_string())
             }
-            AppendError::Empty | AppendError::Unknown { .. } | AppendError::Encode(_) => {
-                Self::Internal(error.to_string())
-            }
+            AppendError::Empty
+            | AppendError::Unknown { .. }
+            | AppendError::Encode(_)
+            | AppendError::TooManyGuards { .. } => Self::Internal(error.to_string()),
         }
     }
 }

@@ -844,6 +844,7 @@ impl<'a> Importer<'a> {
                 id,
                 stream,
                 expected,
+                guards: Vec::new(),
                 events,
                 recorded_at: self.now,
                 actor,
