@@ -33,7 +33,7 @@ use imbl::Vector;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
-use crate::tickets::{TicketRow, TicketsView};
+use crate::tickets::{Change, OfChanges, TicketsView};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,10 +72,11 @@ pub struct ReportView {
     facts: Vector<Fact>,
 }
 
-impl ReportView {
-    /// Folds one event; `row` is its ticket after it, `answered_before` whether it had been answered before it.
-    pub(crate) fn apply(&mut self, event: &TicketEvent, at: Timestamp, row: &TicketRow, answered_before: bool) {
-        let kind = match event {
+impl OfChanges for ReportView {
+    fn take(&mut self, change: &Change<'_>) {
+        let row = change.after;
+        let answered_before = change.before.is_some_and(|before| before.first_response_at.is_some());
+        let kind = match change.event {
             TicketEvent::TicketOpened(_) => FactKind::Created,
             TicketEvent::Resolved(_) => FactKind::Resolved,
             TicketEvent::Closed(_) => FactKind::Closed,
@@ -112,7 +113,7 @@ impl ReportView {
             | TicketEvent::SlaBreached(_) => return,
         };
         self.facts.push_back(Fact {
-            at,
+            at: change.at,
             waited_ms: row.waited_ms,
             number: row.number,
             kind,
@@ -124,7 +125,9 @@ impl ReportView {
             category: row.category,
         });
     }
+}
 
+impl ReportView {
     /// The report of a period, with the backlog at some instants.
     ///
     /// It looks at every fact and every clock, so `stop` is asked now and then: once it says true, what was counted so far

@@ -4,7 +4,7 @@ use docket_core::{desk::Desk, ids::TicketId, ticket::TimerCommand, time::Timesta
 use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 
-use crate::tickets::{TicketRow, TicketsView};
+use crate::tickets::{Change, OfChanges, TicketRow, TicketsView};
 
 /// Something that comes due.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,12 @@ pub struct TimerEntry {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TimersView {
     earliest: OrdSet<(Timestamp, u32)>,
+}
+
+impl OfChanges for TimersView {
+    fn take(&mut self, change: &Change<'_>) {
+        self.moved(change.after.number, change.before.and_then(|before| before.next_timer), change.after.next_timer);
+    }
 }
 
 impl TimersView {

@@ -17,7 +17,7 @@ use crate::{
     projection::Projection,
     reapply::Reapplication,
     report::{Report, ReportPeriod, ReportView},
-    tickets::{QueueCounters, TicketRow, TicketsView},
+    tickets::{OfChanges, QueueCounters, TicketRow, TicketsView},
     timers::{TimerEntry, TimersView},
 };
 
@@ -170,20 +170,17 @@ impl Projection for Views {
         self.people.apply(commit);
         if self.desk.told_otherwise_by(commit) {
             for moved in self.tickets.retime(self.timers.numbers().into_iter(), self.desk.desk()) {
-                self.timers.moved(moved.number, moved.timer_from, moved.timer_to);
+                self.timers.moved(moved.number, moved.from, moved.to);
             }
         }
         for event in &commit.events {
             match (&event.event, commit.stream) {
                 (Event::Ticket(ticket_event), StreamId::Ticket(id)) => {
                     let at = event.occurred_at;
-                    let answered_before = self.tickets.by_id(&id).is_some_and(|row| row.first_response_at.is_some());
-                    let moved = self.tickets.apply(id, ticket_event, at, commit.position, self.desk.desk());
-                    let Some(moved) = moved else { continue };
-                    self.timers.moved(moved.number, moved.timer_from, moved.timer_to);
-                    if let Some(row) = self.tickets.by_number(moved.number) {
-                        self.report.apply(ticket_event, at, row, answered_before);
-                    }
+                    let change = self.tickets.apply(id, ticket_event, at, commit.position, self.desk.desk());
+                    let Some(change) = change else { continue };
+                    self.timers.take(&change);
+                    self.report.take(&change);
                 }
                 (Event::Unknown { type_name, .. }, _) => {
                     *self.unknown.entry(type_name.clone()).or_insert(0) += 1;

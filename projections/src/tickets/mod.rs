@@ -1,5 +1,6 @@
 //! Tickets as rows addressed by number, with a bitmap for everything that can be filtered by and an index for every order.
 
+mod change;
 mod counters;
 mod filter;
 mod index;
@@ -20,9 +21,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{names::Names, set::TicketSet, timers::timers_of};
 
-use index::{Keys, SetIndex};
+use change::Standing;
+use index::SetIndex;
 use row::Numbered;
 
+pub(crate) use change::{Change, OfChanges};
 pub use counters::QueueCounters;
 pub use filter::TicketFilter;
 pub use page::{Cursor, Direction, InvalidCursor, Order, Page, PageRequest};
@@ -64,12 +67,12 @@ pub struct TicketsView {
     by_activity: OrdSet<(Position, u32)>,
 }
 
-/// How a ticket's timers moved.
+/// A ticket whose earliest timer moved though nothing happened to it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moved {
-    pub number: u32,
-    pub timer_from: Option<Timestamp>,
-    pub timer_to: Option<Timestamp>,
+pub(crate) struct Retimed {
+    pub(crate) number: u32,
+    pub(crate) from: Option<Timestamp>,
+    pub(crate) to: Option<Timestamp>,
 }
 
 impl TicketsView {
@@ -108,25 +111,25 @@ impl TicketsView {
         self.rows.is_empty()
     }
 
-    /// Folds one event.
-    pub(crate) fn apply(
-        &mut self,
+    /// Folds one event and says what it did, to whatever else follows tickets. `None` for an event of a ticket that was
+    /// never opened.
+    pub(crate) fn apply<'a>(
+        &'a mut self,
         id: TicketId,
-        event: &TicketEvent,
+        event: &'a TicketEvent,
         at: Timestamp,
         position: Position,
         desk: &Desk,
-    ) -> Option<Moved> {
+    ) -> Option<Change<'a>> {
         let opens = matches!(event, TicketEvent::TicketOpened(_)) && !self.by_id.contains_key(&id);
         let (number, before) = if opens {
-            (self.open(id, event, at, position)?, Keys::NONE)
+            (self.open(id, event, at, position)?, None)
         } else {
             let number = *self.by_id.get(&id)?;
-            (number, Keys::of(self.by_number(number)?))
+            (number, Some(Standing::of(self.by_number(number)?)))
         };
         let names = Numbered::of(self, event);
         let row = self.rows.get_mut(number.checked_sub(1)? as usize)?;
-        let timer_from = row.next_timer;
         row.take(event, at, &names);
         row.version = position;
         row.updated_at = row.updated_at.max(at);
@@ -139,11 +142,10 @@ impl TicketsView {
             row.due_at = row.clocks.next_due();
         }
         row.next_timer = timers_of(row, desk).first().map(|timer| timer.at);
-        let timer_to = row.next_timer;
-        let after = Keys::of(row);
-        self.reindex(number, &before, &after);
+        let standing = Standing::of(row);
+        self.reindex(number, before.as_ref(), &standing);
         self.retag(number, event, names.tag);
-        Some(Moved { number, timer_from, timer_to })
+        Some(Change { event, at, before, after: self.by_number(number)? })
     }
 
     fn open(&mut self, id: TicketId, event: &TicketEvent, at: Timestamp, position: Position) -> Option<u32> {
@@ -224,12 +226,12 @@ impl TicketsView {
     }
 
     /// Reckons the timers of tickets anew: a calendar in which people are told of deadlines has changed.
-    pub(crate) fn retime(&mut self, numbers: impl Iterator<Item = u32>, desk: &Desk) -> Vec<Moved> {
+    pub(crate) fn retime(&mut self, numbers: impl Iterator<Item = u32>, desk: &Desk) -> Vec<Retimed> {
         let retimed = numbers.filter_map(|number| {
             let row = self.rows.get_mut(number.checked_sub(1)? as usize)?;
-            let timer_from = row.next_timer;
+            let from = row.next_timer;
             row.next_timer = timers_of(row, desk).first().map(|timer| timer.at);
-            (timer_from != row.next_timer).then_some(Moved { number, timer_from, timer_to: row.next_timer })
+            (from != row.next_timer).then_some(Retimed { number, from, to: row.next_timer })
         });
         retimed.collect()
     }

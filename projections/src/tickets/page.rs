@@ -341,7 +341,7 @@ mod tests {
     };
     use proptest::prelude::*;
 
-    use super::{super::Keys, *};
+    use super::{super::Standing, *};
 
     /// Priority, deadline and last change of a ticket.
     type Attributes = (Priority, Option<i64>, u64);
@@ -367,7 +367,8 @@ mod tests {
             });
             let id = TicketId::derived(at, &[&number.to_string()]);
             assert_eq!(view.open(id, &opened, at, Position::new(1)), Some(number));
-            view.reindex(number, &Keys::NONE, &Keys::of(view.by_number(number).unwrap()));
+            let standing = Standing::of(view.by_number(number).unwrap());
+            view.reindex(number, None, &standing);
             change(&mut view, number, *attributes);
         }
         view
@@ -375,11 +376,11 @@ mod tests {
 
     fn change(view: &mut TicketsView, number: u32, (priority, due, version): Attributes) {
         let row = view.rows.get_mut(number as usize - 1).unwrap();
-        let before = Keys::of(row);
+        let before = Standing::of(row);
         (row.priority, row.due_at) = (priority, due.map(Timestamp::from_millis));
         row.version = Position::new(version);
-        let after = Keys::of(row);
-        view.reindex(number, &before, &after);
+        let after = Standing::of(row);
+        view.reindex(number, Some(&before), &after);
     }
 
     /// Everything in the order that is asked for, cut where the cursors are; both ends are looked at.
