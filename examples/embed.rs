@@ -39,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::spawn(Arc::clone(&live).follow(Arc::clone(&shared)));
     let engine = Engine::new(shared, live, ContentStore::new(&data.content()), Arc::new(SystemClock));
     // Deadlines act by themselves for as long as this runs.
-    tokio::spawn(Arc::clone(&engine).run_timers());
+    tokio::spawn(Arc::clone(&engine).run_reactors());
 
     let me = Principal::local();
     if engine.views().desk().desk().statuses.is_empty() {

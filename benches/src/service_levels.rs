@@ -135,7 +135,7 @@ async fn advance(
         engine.views().timers().next_at().is_none_or(|next| next > until)
     };
     let before = engine.views().events();
-    let timers = tokio::spawn(Arc::clone(&engine).run_timers());
+    let timers = tokio::spawn(Arc::clone(&engine).run_reactors());
     let (started, mut meanwhile) = (Instant::now(), Vec::new());
     while !passed(&engine) {
         meanwhile.push(tag(&format!("busy-{}", meanwhile.len())).await?);

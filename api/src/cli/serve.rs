@@ -117,7 +117,7 @@ async fn run(opened: &mut Opened, args: &ServeArgs, as_json: bool) -> anyhow::Re
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "listening beyond this machine, without encryption: put a TLS proxy before it");
     }
-    let timers = tokio::spawn(Arc::clone(&engine).run_timers());
+    let timers = tokio::spawn(Arc::clone(&engine).run_reactors());
     let snapshots =
         tokio::spawn(keep_snapshots(Arc::clone(&engine), opened.data.snapshots(), opened.data.log_id().to_owned()));
     let traffic = args.demo.then(|| tokio::spawn(demo::traffic(Arc::clone(&engine), args.seed)));

@@ -2,18 +2,17 @@
 //!
 //! `access` says who may do what, `keys` what an idempotency key is bound to, `commands` how a ticket is worked on, `desk` and
 //! `people` how the desk, customers and tokens are changed, `reads` how the log is read without holding up anybody,
-//! `service_levels` and `timers` what many tickets need at once.
+//! `service_levels` what many tickets need at once, `reactors` what acts by itself.
 
 mod access;
-mod aside;
 mod commands;
 mod desk;
 mod error;
 mod keys;
 mod people;
+mod reactors;
 mod reads;
 mod service_levels;
-mod timers;
 
 use std::{
     collections::HashMap,
@@ -22,7 +21,6 @@ use std::{
 };
 
 pub use access::{Action, Principal, Resource, can, must, new_secret, secret_sha256};
-pub use aside::SetAside;
 pub use commands::Done;
 pub use desk::{Applied, NotMoved, compare_desk};
 use docket_core::{
@@ -36,6 +34,7 @@ use docket_store::{ContentStore, EventLog, Follower, Page, ReadError};
 pub use error::{EngineError, chain};
 pub use keys::IdempotencyKey;
 pub use people::{Issued, NewCustomer};
+pub use reactors::{ReactorStatus, SetAside};
 pub use reads::{History, Stop};
 pub use service_levels::{Reapplied, explanations, latest, supposed};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -63,7 +62,7 @@ pub struct Engine {
     /// When each token last let somebody in: lost with the engine on purpose.
     used: Mutex<HashMap<TokenId, Timestamp>>,
     /// Tickets that nothing can be done with for now.
-    aside: Mutex<aside::Aside>,
+    aside: Mutex<reactors::Aside>,
     /// Histories that were read last.
     histories: Mutex<reads::Histories>,
     /// Reads that may wait for the disk, so many at once.

@@ -18,7 +18,7 @@ use super::{
     people::{Agent, Customer, PeopleQueries, Team},
     relay::{MAX_PAGE, Paging, global_id, local_id, page_size},
     report::Report,
-    scalars::{BigInt, DateTime},
+    scalars::{BigInt, DateTime, Duration},
     sla::SlaQueries,
     ticket::{
         Ticket, TicketQueries, TimerQueries,
@@ -104,6 +104,29 @@ pub struct ServerStatus {
     /// Tickets that timers and runs over many tickets left alone because nothing can be done with them for now. Empty for
     /// customers.
     pub set_aside: Vec<SetAside>,
+    /// What acts by itself because of what the log says, with how far it is behind. Empty for customers.
+    pub reactors: Vec<Reactor>,
+}
+
+/// Something that acts by itself because of what the log says: timers.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct Reactor {
+    /// Its name, for example `timers`.
+    pub name: &'static str,
+    /// When it has next something to do; an instant that is past while it is behind. Tickets that are set aside do not count.
+    pub next_at: Option<DateTime>,
+    /// How far it is behind; `PT0S` when nothing is due.
+    pub behind: Duration,
+}
+
+impl From<crate::engine::ReactorStatus> for Reactor {
+    fn from(status: crate::engine::ReactorStatus) -> Self {
+        Self {
+            name: status.name,
+            next_at: status.next_at.map(Into::into),
+            behind: Duration { millis: i64::try_from(status.behind_ms).unwrap_or(i64::MAX) },
+        }
+    }
 }
 
 /// A ticket that was set aside: others go on.
@@ -140,14 +163,20 @@ impl ServerQueries {
     /// How the server stands.
     async fn server_status(&self, context: &Context<'_>) -> Result<ServerStatus, Error> {
         let session = Session::of(context)?;
+        let sees_figures = session.can(Action::Read, Resource::Figures);
         Ok(ServerStatus {
             version: env!("CARGO_PKG_VERSION"),
             position: session.views.position().into(),
             events: BigInt(session.views.events()),
             now: session.engine.now().into(),
             writable: session.engine.log().read_only().is_none(),
-            set_aside: if session.can(Action::Read, Resource::Figures) {
+            set_aside: if sees_figures {
                 session.engine.set_aside().iter().map(SetAside::from).collect()
+            } else {
+                vec![]
+            },
+            reactors: if sees_figures {
+                session.engine.reactors().into_iter().map(Reactor::from).collect()
             } else {
                 vec![]
             },

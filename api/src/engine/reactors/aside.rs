@@ -11,7 +11,7 @@ use docket_core::{
     time::Timestamp,
 };
 
-use super::{Engine, EngineError};
+use super::super::{Engine, EngineError, error::chain};
 
 /// A ticket that was set aside is tried again after so long, or as soon as something happens to it.
 const AGAIN_AFTER_MS: i64 = 5 * 60 * 1000;
@@ -47,7 +47,7 @@ impl SetAside {
 }
 
 /// All that were set aside, by ticket.
-pub(super) type Aside = BTreeMap<TicketId, SetAside>;
+pub(in crate::engine) type Aside = BTreeMap<TicketId, SetAside>;
 
 impl Engine {
     /// The tickets that are set aside, by number.
@@ -62,14 +62,14 @@ impl Engine {
     }
 
     /// True for a ticket that is to be left alone for now.
-    pub(super) fn is_aside(&self, ticket: &TicketId, version: Position) -> bool {
+    pub(in crate::engine) fn is_aside(&self, ticket: &TicketId, version: Position) -> bool {
         let now = self.now();
         self.aside().get(ticket).is_some_and(|aside| aside.version == version && aside.waits(now))
     }
 
     /// When the first ticket that was set aside is tried again. Those whose time has come have just been tried, and would be
     /// here with a later one if that had failed: they are forgotten.
-    pub(super) fn again_at(&self) -> Option<Timestamp> {
+    pub(in crate::engine) fn again_at(&self) -> Option<Timestamp> {
         let now = self.now();
         let mut aside = self.aside();
         aside.retain(|_, aside| aside.waits(now));
@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// Sets a ticket aside.
-    pub(super) fn put_aside(&self, ticket: TicketId, reason: String) {
+    pub(in crate::engine) fn put_aside(&self, ticket: TicketId, reason: String) {
         let (views, now) = (self.views(), self.now());
         let row = views.tickets().by_id(&ticket);
         let number = row.map_or(0, |row| row.number);
@@ -89,7 +89,7 @@ impl Engine {
     }
 
     /// Nothing stands against the ticket any more.
-    pub(super) fn take_back(&self, ticket: &TicketId) {
+    pub(in crate::engine) fn take_back(&self, ticket: &TicketId) {
         self.aside().remove(ticket);
     }
 
@@ -97,7 +97,11 @@ impl Engine {
     ///
     /// # Errors
     /// When the failure concerns all: nothing can be stored, the views have stopped.
-    pub(super) fn or_aside<T>(&self, ticket: TicketId, done: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    pub(in crate::engine) fn or_aside<T>(
+        &self,
+        ticket: TicketId,
+        done: Result<T, EngineError>,
+    ) -> Result<Option<T>, EngineError> {
         match done {
             Ok(done) => {
                 self.take_back(&ticket);
@@ -111,7 +115,7 @@ impl Engine {
                 | EngineError::KeyReused { .. }
                 | EngineError::Content(_)),
             ) => {
-                self.put_aside(ticket, super::error::chain(&error));
+                self.put_aside(ticket, chain(&error));
                 Ok(None)
             }
             Err(
