@@ -462,7 +462,7 @@ pub async fn traffic(engine: Arc<Engine>, seed: u64) {
         tokio::time::sleep(Duration::from_millis(rng.u64(400..2_500))).await;
         if let Err(error) = act(&engine, &mut rng).await {
             // Somebody who tries the demonstration was faster, or did what makes it pointless.
-            if !matches!(error, EngineError::Rejected(_) | EngineError::Conflict { .. }) {
+            if !matches!(error, EngineError::Rejected { .. } | EngineError::Conflict { .. }) {
                 tracing::warn!(%error, "the demonstration's traffic stopped");
                 return;
             }

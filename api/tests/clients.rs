@@ -176,6 +176,29 @@ async fn several_acts_are_one_commit_or_none() {
         assert_eq!(refused["userErrors"][0]["path"][0], "input");
         assert_eq!(refused["position"], Value::Null);
     }
+    // A refusal names the act that it is about, whether it was found when the act was read or when it was judged.
+    for (acts, path) in [
+        (
+            "[{tag: {add: [\"x\", \"y\"]}}, {reply: {body: \"b\"}}, {transfer: {queue: \"queue_none\"}}]",
+            "acts 2 transfer queue",
+        ),
+        ("[{tag: {add: [\"x\", \"y\"]}}, {reply: {body: \" \"}}]", "acts 1 reply body"),
+        ("[{tag: {add: [\"z\"]}}, {escalate: {reason: \"r\"}}]", "acts 1 escalate"),
+        ("[{tag: {add: [\" \"]}}]", "acts 0 tag add"),
+        ("[]", "acts"),
+    ] {
+        let refused = work(&shop, &shop.agent, &id, acts).await;
+        let found: Vec<_> =
+            refused["userErrors"][0]["path"].as_array().expect(acts).iter().flat_map(Value::as_str).collect();
+        assert_eq!(found.join(" ").trim_start_matches("input "), path, "{refused}");
+    }
+    let long = "k".repeat(300);
+    let query = format!(
+        "mutation {{ x: ticketWork(id: \"{id}\", input: {{ acts: [{{tag: {{add: [\"t\"]}}}}], clientMutationId: \"{long}\" }}) {{
+            userErrors {{ path }} }} }}"
+    );
+    let refused = shop.server.data(&shop.agent, &query, json!({})).await;
+    assert_eq!(refused["x"]["userErrors"], json!([{ "path": ["input", "clientMutationId"] }]));
     let many = format!("[{}]", vec!["{addNote: {body: \"n\"}}"; 21].join(","));
     assert_eq!(work(&shop, &shop.agent, &id, &many).await["userErrors"][0]["code"], "LIMIT");
     let after = shop.server.data(&shop.admin, "{ log(last: 1) { nodes { position } } }", json!({})).await;

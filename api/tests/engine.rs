@@ -5,17 +5,20 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use docket_api::{
     clock::{Clock, ManualClock},
-    engine::{Engine, EngineError, Principal, Request},
+    engine::{Applied, Engine, EngineError, Principal, Request},
 };
 use docket_core::{
-    desk::DeskConfig,
-    event::{Actor, CauseKind, DatedEvent, Event},
-    ids::{CommitId, Position, StreamId, TicketId},
+    desk::{DeskConfig, DeskEvent, QueueRetired},
+    event::{Actor, Cause, CauseKind, DatedEvent, Event},
+    ids::{CommitId, CorrelationId, Position, QueueKey, StreamId, TicketId},
+    rejection::Rejection,
     ticket::{Channel, Opening, StatusCategory, StatusWish, TagAdded, Ticket, TicketCommand, TicketEvent},
     time::Timestamp,
 };
 use docket_projections::{LiveViews, Views};
-use docket_store::{Append, AppendError, BoxFuture, Commits, ContentStore, EventLog, Head, MemoryLog, Page, ReadError};
+use docket_store::{
+    Append, AppendError, BoxFuture, Commits, ContentStore, EventLog, Expected, Head, MemoryLog, Page, ReadError,
+};
 use tokio::sync::watch;
 
 const NOW: &str = "2026-03-02T09:00:00Z";
@@ -26,10 +29,17 @@ struct Damaged {
     log: MemoryLog,
     stream: std::sync::Mutex<Option<StreamId>>,
     newer: std::sync::Mutex<Option<StreamId>>,
+    /// What somebody else stores just before the next commit of a ticket.
+    between: std::sync::Mutex<Option<Append>>,
 }
 
 impl EventLog for Damaged {
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Position, AppendError>> {
+        if matches!(append.stream, StreamId::Ticket(_))
+            && let Some(between) = self.between.lock().unwrap().take()
+        {
+            self.log.append_all(vec![between]).remove(0).unwrap();
+        }
         self.log.append(append)
     }
     fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Position, AppendError>> {
@@ -304,6 +314,56 @@ async fn a_deadline_that_has_passed_is_on_record_before_anything_ends_its_clock(
     assert!(breach.events[0].occurred_at < resolved.events[0].occurred_at);
     assert_eq!(stage.engine.act_on_due().await.unwrap(), 0);
     assert_eq!(stage.breaches(), 1);
+}
+
+/// The queue leaves between a decision about a ticket and the storing of it.
+fn retired_meanwhile(stage: &Stage, queue: &str) {
+    let now = stage.clock.now();
+    let retired = DeskEvent::from(QueueRetired { key: QueueKey::try_new(queue).unwrap() });
+    *stage.log.between.lock().unwrap() = Some(Append {
+        id: CommitId::derived(now, &[queue]),
+        stream: StreamId::Desk,
+        expected: Expected::Any,
+        guards: vec![],
+        events: vec![DatedEvent::new(now, Event::Desk(Box::new(retired)))],
+        recorded_at: now,
+        actor: Actor::System,
+        cause: Cause::of(CauseKind::Request),
+        correlation: CorrelationId::derived(now, &[queue]),
+        token: None,
+        request: None,
+    });
+}
+
+#[tokio::test]
+async fn no_ticket_comes_into_a_queue_that_is_retired_while_it_is_moved() {
+    let stage = Stage::new().await;
+    let mut config = policies("1h");
+    for key in ["second", "third"] {
+        let mut queue = config.queues[0].clone();
+        (queue.key, queue.name, queue.default) = (QueueKey::try_new(key).unwrap(), key.to_owned(), false);
+        config.queues.push(queue);
+    }
+    let applied = stage.engine.apply_desk(&Principal::local(), config, false, None).await.unwrap();
+    assert!(matches!(applied, Applied::Changes { .. }), "{applied:?}");
+    let id = stage.open("x").await;
+    let transfer = |queue: &str| vec![TicketCommand::Transfer(QueueKey::try_new(queue).unwrap())];
+    let me = Principal::local();
+
+    retired_meanwhile(&stage, "second");
+    let refused = stage.engine.work(&me, id, transfer("second"), Request::default()).await.unwrap_err();
+    let EngineError::Rejected { rejection: Rejection::Retired { .. }, .. } = refused else { panic!("{refused}") };
+    let of_ticket = stage.log.read_stream(StreamId::Ticket(id), Position::START).unwrap();
+    assert_eq!(of_ticket.len(), 1, "nothing of it is stored");
+
+    // A change of the desk that does not matter to it is no reason to refuse.
+    retired_meanwhile(&stage, "third");
+    let version = of_ticket[0].position;
+    let request = Request { expected: Some(version), ..Request::default() };
+    let tag = vec![TicketCommand::AddTag("t".into())];
+    let done = stage.engine.work(&me, id, tag, request).await.unwrap();
+    assert_eq!(done.position.get(), stage.log.head().position.get());
+    assert!(stage.log.between.lock().unwrap().is_none());
 }
 
 #[tokio::test]

@@ -215,8 +215,9 @@ impl Engine {
         let context = Context { at, now, actor: &acting.actor, desk, directory: &directory };
         let mut state = loaded.ticket.as_deref().cloned();
         let mut events = Vec::new();
-        for command in commands {
-            for event in decide(state.as_ref(), command, &context)? {
+        for (n, command) in commands.iter().enumerate() {
+            let refused = |rejection| EngineError::Rejected { rejection, command: n };
+            for event in decide(state.as_ref(), command, &context).map_err(refused)? {
                 state = Ticket::evolve(state, &event, at, desk);
                 events.push(DatedEvent::new(at, event));
             }

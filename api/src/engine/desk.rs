@@ -157,7 +157,7 @@ impl Engine {
                     continue;
                 }
                 // About this ticket alone, which is sound: its timers go on.
-                Err(error @ (EngineError::Rejected(_) | EngineError::Conflict { .. })) => error.to_string(),
+                Err(error @ (EngineError::Rejected { .. } | EngineError::Conflict { .. })) => error.to_string(),
                 Err(error) => {
                     let why = super::chain(&error);
                     self.or_aside::<super::Done>(ticket, Err(error))?;

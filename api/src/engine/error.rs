@@ -11,8 +11,13 @@ use docket_store::{AppendError, ContentError, ReadError};
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A rule says no.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
+    #[error("{rejection}")]
+    Rejected {
+        /// What it says.
+        rejection: Rejection,
+        /// Which of the commands of one commit it refused, counted from 0.
+        command: usize,
+    },
     /// The principal may not do it.
     #[error("you may not do this: it needs the right to {needs}")]
     Forbidden {
@@ -67,7 +72,22 @@ pub enum EngineError {
     Internal(String),
 }
 
+impl From<Rejection> for EngineError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected { rejection, command: 0 }
+    }
+}
+
 impl EngineError {
+    /// The same, with so many commands before those that it counts from.
+    pub fn after(self, commands: usize) -> Self {
+        if let Self::Rejected { rejection, command } = self {
+            Self::Rejected { rejection, command: commands + command }
+        } else {
+            self
+        }
+    }
+
     /// Work was given up because nobody waits for it any more.
     pub fn unwanted() -> Self {
         Self::Unavailable("nobody waits for the answer any more".into())
@@ -79,7 +99,7 @@ impl From<AppendError> for EngineError {
         match error {
             AppendError::Conflict { stream, actual, .. } => Self::Conflict { stream, actual },
             AppendError::EventTooLarge { bytes, limit, .. } | AppendError::CommitTooLarge { bytes, limit } => {
-                Self::Rejected(Rejection::TooLong { field: "input", limit: limit as u64, actual: bytes as u64 })
+                Rejection::TooLong { field: "input", limit: limit as u64, actual: bytes as u64 }.into()
             }
             AppendError::Poisoned { .. } | AppendError::NoSpace { .. } | AppendError::Closed | AppendError::Read(_) => {
                 Self::Unavailable(error.to_string())

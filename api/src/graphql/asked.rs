@@ -130,11 +130,16 @@ impl<'a> Asked<'a> {
 
     /// What came of it, or the refusal as data, with a line in the log of the program; other errors go to the top level.
     pub fn answer<T>(&self, done: Result<T, EngineError>) -> Result<Answer<T>, Error> {
+        self.answer_within(done, &[])
+    }
+
+    /// As [`Asked::answer`]; a refusal arose in this part of the input, from `input` inwards.
+    fn answer_within<T>(&self, done: Result<T, EngineError>, place: &[String]) -> Result<Answer<T>, Error> {
         match done {
             Ok(done) => Ok(Answer(Ok(done))),
             Err(error) => {
                 let mut refusal = split(error)?;
-                refusal.path = self.real_path(std::mem::take(&mut refusal.path));
+                refusal.path = self.real_path(std::mem::take(&mut refusal.path), place);
                 let mutation = self.context.field().name();
                 tracing::info!(mutation, code = ?refusal.code, path = refusal.path.join("."), "refused");
                 Ok(Answer(Err(refusal)))
@@ -144,15 +149,19 @@ impl<'a> Asked<'a> {
 
     /// The payload of a mutation of a ticket: the ticket as it is then, or the refusal.
     pub async fn outcome(&self, work: impl Future<Output = Result<Done, EngineError>>) -> Result<Outcome, Error> {
+        self.outcome_within(work.await, &[]).await
+    }
+
+    /// As [`Asked::outcome`]; a refusal arose in this part of the input, from `input` inwards.
+    pub async fn outcome_within(&self, worked: Result<Done, EngineError>, place: &[String]) -> Result<Outcome, Error> {
         let client_mutation_id = self.client_mutation_id.clone();
-        let worked = work.await;
         let told = match &worked {
             Err(EngineError::Conflict { stream: StreamId::Ticket(ticket), actual }) => {
                 conflict(self.session, *ticket, *actual).await
             }
             _ => None,
         };
-        let (mut user_errors, done) = self.answer(worked)?.parts();
+        let (mut user_errors, done) = self.answer_within(worked, place)?.parts();
         if let (Some(refusal), Some(told)) = (user_errors.first_mut(), told) {
             refusal.message = told;
         }
@@ -168,10 +177,23 @@ impl<'a> Asked<'a> {
 
     /// A path that exists among the mutation's arguments: rules know their own words, such as `tag`, clients those of the
     /// schema, such as `add`.
-    fn real_path(&self, path: Vec<String>) -> Vec<String> {
-        let [input, member] = path.as_slice() else { return path };
-        let known = self.members();
-        if input != "input" || known.iter().any(|name| name == member) {
+    fn real_path(&self, path: Vec<String>, place: &[String]) -> Vec<String> {
+        let mut real = vec!["input".to_owned()];
+        real.extend_from_slice(place);
+        let (input, member) = match path.as_slice() {
+            [] if !place.is_empty() => return real,
+            [input, member] => (input, member),
+            _ => return path,
+        };
+        if input != "input" {
+            return path;
+        }
+        if members(self.context, place).is_some_and(|known| known.contains_key(member)) {
+            real.push(member.clone());
+            return real;
+        }
+        // What the input has beside its parts, such as a key.
+        if input_fields(self.context).is_some_and(|known| known.contains_key(member)) {
             return path;
         }
         // What was given stands for what the rule means: one of the values of a field, one of two lists of tags.
@@ -181,27 +203,27 @@ impl<'a> Asked<'a> {
             "body" => &["summary"],
             _ => &[],
         };
-        let given = self.given();
+        let given = self.given(place);
         let meant = meant.iter().find(|name| given.iter().any(|given| given == *name));
-        let mut path = vec!["input".to_owned()];
-        path.extend(meant.map(|name| (*name).to_owned()));
-        path
+        real.extend(meant.map(|name| (*name).to_owned()));
+        real
     }
 
-    /// Names of the members that `input` has in the schema.
-    fn members(&self) -> Vec<String> {
-        input_fields(self.context).map_or_else(Vec::new, |fields| fields.keys().cloned().collect())
-    }
-
-    /// Names of the members that were given.
-    fn given(&self) -> Vec<String> {
+    /// Names of the members that were given in this part of the input.
+    fn given(&self, place: &[String]) -> Vec<String> {
         let arguments = self.context.field().arguments().unwrap_or_default();
         let input = arguments.into_iter().find(|(name, _)| name == "input");
-        if let Some((_, Value::Object(members))) = input {
-            members.keys().map(ToString::to_string).collect()
-        } else {
-            vec![]
-        }
+        let part = place.iter().fold(input.map(|(_, input)| input), |part, step| {
+            let part = part?;
+            if let Value::Object(mut members) = part {
+                members.swap_remove(step.as_str())
+            } else if let Value::List(mut items) = part {
+                step.parse().ok().filter(|at| *at < items.len()).map(|at| items.swap_remove(at))
+            } else {
+                None
+            }
+        });
+        if let Some(Value::Object(members)) = part { members.keys().map(ToString::to_string).collect() } else { vec![] }
     }
 }
 
@@ -292,6 +314,16 @@ fn write_members(out: &mut String, members: &IndexMap<Name, Value>, defaults: &[
 fn defaults(context: &Context<'_>) -> Vec<(String, String)> {
     let default = |(name, field): (&String, &MetaInputValue)| Some((name.clone(), field.default_value.clone()?));
     input_fields(context).map_or_else(Vec::new, |fields| fields.iter().filter_map(default).collect())
+}
+
+/// The members that a part of a mutation's `input` has in the schema: each step is a member, or the place in a list.
+fn members<'c>(context: &'c Context<'_>, place: &[String]) -> Option<&'c IndexMap<String, MetaInputValue>> {
+    let types = &context.schema_env.registry.types;
+    let steps = place.iter().filter(|step| step.parse::<usize>().is_err());
+    steps.into_iter().try_fold(input_fields(context)?, |members, step| {
+        let ty = members.get(step)?.ty.trim_matches(['[', ']', '!']);
+        if let MetaType::InputObject { input_fields, .. } = types.get(ty)? { Some(input_fields) } else { None }
+    })
 }
 
 /// The members that a mutation's `input` has in the schema.

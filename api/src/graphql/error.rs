@@ -102,7 +102,7 @@ impl UserError {
 /// A refusal, or an error for the top level.
 pub fn split(error: EngineError) -> Result<UserError, Error> {
     match error {
-        EngineError::Rejected(rejection) => Ok(UserError::of(&rejection)),
+        EngineError::Rejected { rejection, .. } => Ok(UserError::of(&rejection)),
         EngineError::Conflict { actual, .. } => Ok(UserError {
             path: vec!["input".into(), "expectedVersion".into()],
             current_version: Some(actual.into()),
@@ -127,7 +127,7 @@ pub fn split(error: EngineError) -> Result<UserError, Error> {
 /// The error for the top level.
 pub fn top_level(error: &EngineError) -> Error {
     match error {
-        EngineError::Rejected(rejection) => coded(code::BAD_USER_INPUT, rejection.to_string()),
+        EngineError::Rejected { rejection, .. } => coded(code::BAD_USER_INPUT, rejection.to_string()),
         EngineError::Forbidden { .. } => coded(code::FORBIDDEN, error.to_string()),
         EngineError::Conflict { .. } | EngineError::KeyReused { .. } => coded(code::BAD_USER_INPUT, error.to_string()),
         EngineError::Busy { retry_after_s } => coded(code::UNAVAILABLE, error.to_string())

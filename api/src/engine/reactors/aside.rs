@@ -108,7 +108,7 @@ impl Engine {
                 Ok(Some(done))
             }
             Err(
-                error @ (EngineError::Rejected(_)
+                error @ (EngineError::Rejected { .. }
                 | EngineError::Ticket { .. }
                 | EngineError::Conflict { .. }
                 | EngineError::Internal(_)

@@ -30,6 +30,34 @@ pub trait Act {
     async fn commands(self, asked: &Asked<'_>, ticket: TicketId) -> Result<Vec<TicketCommand>, EngineError>;
 }
 
+/// Where each of the commands comes from, in the path of a refusal after `input`: `acts`, `1`, `reply`. Empty for one act.
+type Places = Vec<Vec<String>>;
+
+/// What a mutation does to one ticket: an act, or several.
+pub trait Work {
+    /// The commands that it comes to, of which it says where they come from when there are several.
+    ///
+    /// # Errors
+    /// As [`Act::commands`].
+    async fn steps(
+        self,
+        asked: &Asked<'_>,
+        ticket: TicketId,
+        places: &mut Places,
+    ) -> Result<Vec<TicketCommand>, EngineError>;
+}
+
+impl<A: Act> Work for A {
+    async fn steps(
+        self,
+        asked: &Asked<'_>,
+        ticket: TicketId,
+        _: &mut Places,
+    ) -> Result<Vec<TicketCommand>, EngineError> {
+        self.commands(asked, ticket).await
+    }
+}
+
 /// Declares the input and the payload of a mutation of one act, and how the act is taken out of the input.
 macro_rules! ticket_mutation {
     ($(#[$doc:meta])* $mutation:literal: $input:ident($act:ty) -> $payload:ident) => {
@@ -89,20 +117,26 @@ macro_rules! ticket_payload {
 }
 pub(super) use ticket_payload;
 
-/// One act on a ticket of the session.
+/// Does one thing or several to a ticket of the session.
 pub async fn run(
     context: &Context<'_>,
     id: &ID,
-    act: impl Act,
+    work: impl Work,
     expected: Option<crate::graphql::scalars::BigInt>,
 ) -> Result<Outcome, Error> {
     let asked = Asked::of(context)?;
-    let work = async {
+    let mut places = Places::new();
+    let worked = async {
         let ticket = ticket_id(asked.session, id)?;
-        let commands = act.commands(&asked, ticket).await?;
+        let commands = work.steps(&asked, ticket, &mut places).await?;
         asked.run(ticket, commands, expected).await
     };
-    asked.outcome(work).await
+    let worked = worked.await;
+    let refused_at = match &worked {
+        Err(EngineError::Rejected { command, .. }) => places.get(*command).map(Vec::as_slice),
+        _ => None,
+    };
+    asked.outcome_within(worked, refused_at.unwrap_or_default()).await
 }
 
 /// The ticket of a global id, when the session may see it.
@@ -143,6 +177,26 @@ pub enum TicketAct {
     Follow(FollowAct),
 }
 
+impl TicketAct {
+    /// The member that is given.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Reply(_) => "reply",
+            Self::AddNote(_) => "addNote",
+            Self::LogCall(_) => "logCall",
+            Self::Assign(_) => "assign",
+            Self::Transfer(_) => "transfer",
+            Self::SetStatus(_) => "setStatus",
+            Self::Update(_) => "update",
+            Self::Tag(_) => "tag",
+            Self::SetField(_) => "setField",
+            Self::Escalate(_) => "escalate",
+            Self::LowerEscalation(_) => "lowerEscalation",
+            Self::Follow(_) => "follow",
+        }
+    }
+}
+
 impl Act for TicketAct {
     async fn commands(self, asked: &Asked<'_>, ticket: TicketId) -> Result<Vec<TicketCommand>, EngineError> {
         match self {
@@ -169,8 +223,13 @@ pub struct Acts {
     acts: Vec<TicketAct>,
 }
 
-impl Act for Acts {
-    async fn commands(self, asked: &Asked<'_>, ticket: TicketId) -> Result<Vec<TicketCommand>, EngineError> {
+impl Work for Acts {
+    async fn steps(
+        self,
+        asked: &Asked<'_>,
+        ticket: TicketId,
+        places: &mut Places,
+    ) -> Result<Vec<TicketCommand>, EngineError> {
         if self.acts.is_empty() {
             return Err(Rejection::Blank { field: "acts" }.into());
         }
@@ -178,8 +237,13 @@ impl Act for Acts {
             return Err(Rejection::Limit { what: "acts", limit: MAX_ACTS as u64 }.into());
         }
         let mut commands = Vec::with_capacity(self.acts.len());
-        for act in self.acts {
-            commands.extend(act.commands(asked, ticket).await?);
+        for (n, act) in self.acts.into_iter().enumerate() {
+            let place = vec!["acts".to_owned(), n.to_string(), act.name().to_owned()];
+            // An act that is refused before it comes to commands is refused at its first one.
+            places.push(place.clone());
+            let made = act.commands(asked, ticket).await;
+            commands.extend(made.map_err(|error| error.after(commands.len()))?);
+            places.resize(commands.len(), place);
         }
         Ok(commands)
     }
