@@ -7,6 +7,7 @@ use docket_core::{
     event::{Commit, DatedEvent, Event},
     ids::Position,
 };
+use imbl::Vector;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 use crate::projection::Projection;
@@ -14,7 +15,8 @@ use crate::projection::Projection;
 /// The desk, kept together with the events that made it: a snapshot holds those, and folds them again.
 #[derive(Debug, Clone, Default)]
 pub struct DeskView {
-    history: Arc<Vec<(Position, DatedEvent)>>,
+    /// Shared with older views, as the desk's maps are: a change copies neither.
+    history: Vector<(Position, DatedEvent)>,
     desk: Arc<Desk>,
 }
 
@@ -45,7 +47,7 @@ impl DeskView {
     fn add(&mut self, position: Position, event: &DatedEvent) {
         if let Event::Desk(desk_event) = &event.event {
             Arc::make_mut(&mut self.desk).evolve(desk_event, position);
-            Arc::make_mut(&mut self.history).push((position, event.clone()));
+            self.history.push_back((position, event.clone()));
         }
     }
 }
@@ -61,7 +63,7 @@ impl Projection for DeskView {
 // By field name, as in the log: definitions leave out what is not set, which a snapshot's positional form cannot.
 impl Serialize for DeskView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes = rmp_serde::to_vec_named(&*self.history).map_err(S::Error::custom)?;
+        let bytes = rmp_serde::to_vec_named(&self.history).map_err(S::Error::custom)?;
         serializer.serialize_bytes(&bytes)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Defined, Desk,
+    Defined, Desk, Parts,
     definition::{
         AgentDefinition, CategoryDefinition, FieldDefinition, FieldType, QueueDefinition, StatusDefinition,
         TeamDefinition,
@@ -170,7 +170,7 @@ impl fmt::Display for DeskProblem {
 impl Change {
     /// The differences that these events made, seen on the desk before them: what a stored commit of the desk did.
     pub fn of_events<'a>(before: &Desk, events: impl IntoIterator<Item = &'a DeskEvent>) -> Vec<Self> {
-        fn verb<K: Ord, T>(parts: &BTreeMap<K, Defined<T>>, key: &K) -> &'static str {
+        fn verb<K: Ord, T>(parts: &Parts<K, T>, key: &K) -> &'static str {
             if parts.get(key).is_some_and(|part| !part.retired) { "change" } else { "add" }
         }
         let change = |event: &DeskEvent| {
@@ -617,7 +617,7 @@ impl Check {
 impl Desk {
     /// The present desk in the form of a desk file. Retired parts are left out.
     pub fn to_config(&self) -> DeskConfig {
-        fn live<K, T: Clone>(map: &BTreeMap<K, Defined<T>>) -> Vec<T> {
+        fn live<K: Ord, T: Clone>(map: &Parts<K, T>) -> Vec<T> {
             map.values().filter(|part| !part.retired).map(|part| part.definition.clone()).collect()
         }
         let mut policies = live(&self.policies);
@@ -639,7 +639,7 @@ impl Desk {
     /// A part whose key is free for this display name: the plain key, or one from the name's hash when the plain one
     /// belongs to another name. `None` when the part is there already, with its key.
     pub fn key_for_name<K: Ord + Clone + From<Key>, T>(
-        parts: &BTreeMap<K, Defined<T>>,
+        parts: &Parts<K, T>,
         name: &str,
         name_of: impl Fn(&T) -> &str,
     ) -> (K, bool) {

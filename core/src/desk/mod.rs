@@ -8,7 +8,9 @@ mod definition;
 mod event;
 mod policy;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
+
+use imbl::OrdMap;
 
 pub use config::{Change, DeskConfig, DeskProblem, Leaving, LeavingKind};
 pub use definition::{
@@ -47,29 +49,32 @@ pub struct Defined<T> {
     pub left: Option<Position>,
 }
 
+/// The parts of one kind by key. A copy shares them, so that a change of the desk costs what it changes.
+pub type Parts<K, T> = OrdMap<K, Defined<T>>;
+
 /// The present desk and every version of its policies and calendars.
 #[derive(Debug, Clone, Default)]
 pub struct Desk {
     /// Display name of the desk.
     pub name: String,
     /// Queues by key.
-    pub queues: BTreeMap<QueueKey, Defined<QueueDefinition>>,
+    pub queues: Parts<QueueKey, QueueDefinition>,
     /// Teams by key.
-    pub teams: BTreeMap<TeamKey, Defined<TeamDefinition>>,
+    pub teams: Parts<TeamKey, TeamDefinition>,
     /// Agents by key.
-    pub agents: BTreeMap<AgentKey, Defined<AgentDefinition>>,
+    pub agents: Parts<AgentKey, AgentDefinition>,
     /// Statuses by key.
-    pub statuses: BTreeMap<StatusKey, Defined<StatusDefinition>>,
+    pub statuses: Parts<StatusKey, StatusDefinition>,
     /// Categories by key.
-    pub categories: BTreeMap<CategoryKey, Defined<CategoryDefinition>>,
+    pub categories: Parts<CategoryKey, CategoryDefinition>,
     /// Custom fields by key.
-    pub fields: BTreeMap<FieldKey, Defined<FieldDefinition>>,
+    pub fields: Parts<FieldKey, FieldDefinition>,
     /// Calendars by key: the newest version of each.
-    pub calendars: BTreeMap<CalendarKey, Defined<CalendarDefinition>>,
+    pub calendars: Parts<CalendarKey, CalendarDefinition>,
     /// Policies by key: the newest version of each.
-    pub policies: BTreeMap<PolicyKey, Defined<PolicyDefinition>>,
-    policy_versions: BTreeMap<PolicyKey, BTreeMap<Position, Arc<PolicyDefinition>>>,
-    calendar_versions: BTreeMap<CalendarKey, BTreeMap<Position, CalendarVersion>>,
+    pub policies: Parts<PolicyKey, PolicyDefinition>,
+    policy_versions: OrdMap<PolicyKey, OrdMap<Position, Arc<PolicyDefinition>>>,
+    calendar_versions: OrdMap<CalendarKey, OrdMap<Position, CalendarVersion>>,
 }
 
 #[derive(Debug, Clone)]
@@ -94,7 +99,7 @@ macro_rules! define {
     };
 }
 
-fn retire<K: Ord, T>(map: &mut BTreeMap<K, Defined<T>>, key: &K, position: Position) {
+fn retire<K: Ord + Clone, T: Clone>(map: &mut Parts<K, T>, key: &K, position: Position) {
     if let Some(part) = map.get_mut(key) {
         part.retired = true;
         part.left = Some(position);
@@ -181,7 +186,7 @@ impl Desk {
     pub fn tells_in(&self, calendar: &CalendarKey) -> bool {
         self.policy_versions
             .values()
-            .flat_map(BTreeMap::values)
+            .flat_map(OrdMap::values)
             .any(|policy| policy.notify_calendar.as_ref() == Some(calendar))
     }
 
@@ -222,7 +227,7 @@ impl Desk {
     /// The tracks that have, or ever had, a policy, in the order of their names.
     pub fn tracks(&self) -> Vec<TrackKey> {
         // Those of older versions too: a ticket may still be measured by one.
-        let versions = self.policy_versions.values().flat_map(BTreeMap::values);
+        let versions = self.policy_versions.values().flat_map(OrdMap::values);
         let mut tracks: Vec<_> = versions.map(|policy| policy.track.clone()).collect();
         tracks.sort();
         tracks.dedup();

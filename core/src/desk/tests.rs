@@ -78,3 +78,19 @@ fn a_stored_commit_is_told_in_the_same_words_as_the_file_that_made_it() {
     let events: Vec<DeskEvent> = changes.iter().map(|change| change.event.clone()).collect();
     assert_eq!(Change::of_events(&desk, &events), changes);
 }
+
+#[test]
+fn a_copy_shares_what_a_change_does_not_touch() {
+    let before = {
+        let mut desk = Desk::default();
+        for event in DeskConfig::starter().changes_from(&desk) {
+            desk.evolve(&event.event, Position::new(1));
+        }
+        desk
+    };
+    let mut after = before.clone();
+    after.evolve(&QueueRetired { key: QueueKey::try_new("inbox").unwrap() }.into(), Position::new(2));
+    assert!(!after.queues.ptr_eq(&before.queues));
+    assert!(after.statuses.ptr_eq(&before.statuses), "a change of a queue costs what a queue costs");
+    assert!(!before.queues[&QueueKey::try_new("inbox").unwrap()].retired, "the older desk stays as it was");
+}

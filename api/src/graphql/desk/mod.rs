@@ -2,11 +2,11 @@
 
 mod apply;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use docket_core::{
-    desk::{self, Defined, LeavingKind},
+    desk::{self, LeavingKind, Parts},
     ids::{CalendarKey, CategoryKey, FieldKey, PolicyKey, Position, QueueKey, StatusKey},
     ticket,
 };
@@ -535,8 +535,8 @@ impl DeskQueries {
 }
 
 /// A page of the parts of the desk, by key: what is retired is shown until nothing hangs on it.
-pub fn desk_page<K: ToString, T, N>(
-    parts: &BTreeMap<K, Defined<T>>,
+pub fn desk_page<K: ToString + Ord, T, N>(
+    parts: &Parts<K, T>,
     paging: &Paging,
     held: impl Fn(&str) -> bool,
     node: impl Fn(&K) -> Option<N>,
