@@ -1,13 +1,17 @@
 //! Keeps a set of views up to date with a log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use docket_core::ids::Position;
 use docket_store::{EventLog, Follower, Page, ReadError};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{projection::Projection, views::Views};
+use crate::{
+    moments::{Moments, Spacing},
+    projection::Projection,
+    views::Views,
+};
 
 /// Why views cannot be had as wished.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,7 @@ pub enum ViewError {
 /// A set of views that follows a log.
 pub struct LiveViews {
     current: ArcSwap<Views>,
+    moments: Mutex<Moments>,
     position: watch::Sender<Position>,
     stopped: Mutex<Option<String>>,
     replacements: mpsc::Sender<Replacement>,
@@ -47,10 +52,16 @@ struct Replacement {
 impl LiveViews {
     /// Starts from these views.
     pub fn new(views: Views) -> Arc<Self> {
+        Self::with_moments(views, Spacing::default())
+    }
+
+    /// As [`LiveViews::new`], with a ring of older moments of this size.
+    pub fn with_moments(views: Views, spacing: Spacing) -> Arc<Self> {
         let (replacements, incoming) = mpsc::channel(1);
         Arc::new(Self {
             position: watch::Sender::new(views.position()),
             current: ArcSwap::from_pointee(views),
+            moments: Mutex::new(Moments::new(spacing)),
             stopped: Mutex::default(),
             replacements,
             incoming: Mutex::new(Some(incoming)),
@@ -60,6 +71,17 @@ impl LiveViews {
     /// The views of this moment. They do not change any more: a query that holds on to them sees one moment.
     pub fn now(&self) -> Arc<Views> {
         self.current.load_full()
+    }
+
+    /// The newest views at hand that are not after a position: from them it is reached by folding the fewest commits. `None`
+    /// when the position lies before all of them.
+    pub fn before(&self, position: Position) -> Option<Arc<Views>> {
+        let now = self.now();
+        if now.position() <= position { Some(now) } else { self.moments().before(position) }
+    }
+
+    fn moments(&self) -> MutexGuard<'_, Moments> {
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The position as it moves.
@@ -146,10 +168,13 @@ impl LiveViews {
                     }
                     follower = Follower::new(Arc::clone(&log), fresh.position(), Page::LARGE).map_err(|error| self.stop(error))?;
                     views = fresh;
+                    self.moments().clear();
                     let _ = replacement.done.send(());
                 }
             }
-            self.current.store(Arc::new(views.clone()));
+            let now = Arc::new(views.clone());
+            self.moments().pass(&now);
+            self.current.store(now);
             self.position.send_replace(views.position());
         }
     }

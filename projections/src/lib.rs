@@ -11,6 +11,7 @@
 mod departures;
 mod desk;
 mod driver;
+mod moments;
 mod names;
 mod people;
 mod projection;
@@ -27,6 +28,7 @@ mod what_if;
 pub use departures::Departure;
 pub use desk::DeskView;
 pub use driver::{LiveViews, ViewError};
+pub use moments::Spacing;
 pub use names::Names;
 pub use people::{CustomerRow, PeopleView, TokenRow};
 pub use projection::Projection;

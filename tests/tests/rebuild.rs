@@ -1,7 +1,7 @@
 //! A rebuilt view equals the live one, byte for byte, over random histories made through the engine.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use docket_api::{
     clock::{Clock, ManualClock},
@@ -16,7 +16,7 @@ use docket_core::{
     time::Timestamp,
 };
 use docket_projections::{
-    Direction, LiveViews, Order, PageRequest, Projection, TicketFilter, Views, rebuild, snapshot,
+    Direction, LiveViews, Order, PageRequest, Projection, Spacing, TicketFilter, Views, rebuild, snapshot,
 };
 use docket_store::{ContentStore, DataDir, EventLog, MemoryLog, SledLog, SledLogOptions};
 use proptest::prelude::*;
@@ -65,7 +65,9 @@ struct Stage {
 impl Stage {
     async fn new(log: Arc<dyn EventLog>) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-03-27T08:00:00Z").unwrap()));
-        let live = LiveViews::new(Views::default());
+        // A ring so small that positions lie on its moments, between them and before them.
+        let spacing = Spacing { commits: NonZeroU64::new(3).unwrap(), moments: 4 };
+        let live = LiveViews::with_moments(Views::default(), spacing);
         tokio::spawn(Arc::clone(&live).follow(Arc::clone(&log)));
         let time: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let engine = Engine::new(log, live, ContentStore::new(std::path::Path::new("unused")), time);
@@ -161,10 +163,19 @@ proptest! {
             log.read_all(again.position(), usize::MAX).unwrap().iter().for_each(|commit| again.apply(commit));
             same(&live, &again);
             check_pages(&live);
+            // Any position of the past.
+            let mut then = Views::default();
+            for commit in &all {
+                then.apply(commit);
+                same(&then, &stage.engine.views_of(&stage.principal, commit.position).await.unwrap());
+            }
+            prop_assert!(stage.engine.views_of(&stage.principal, Position::START).await.is_err());
+            prop_assert!(stage.engine.views_of(&stage.principal, end.next()).await.is_err());
             // A rebuilt set takes the place of the serving one in one step.
             stage.engine.live_views().replace(rebuilt).await.unwrap();
             same(&live, &stage.engine.views());
-        });
+            Ok(())
+        })?;
     }
 }
 

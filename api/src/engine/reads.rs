@@ -17,12 +17,14 @@ use docket_core::{
     personal::Body,
     rejection::Rejection,
 };
-use docket_projections::Views;
+use docket_projections::{Projection, Views};
 
-use super::{Action, Engine, EngineError, Principal, Resource, can};
+use super::{Action, Engine, EngineError, Principal, Resource, can, must};
 
 /// An expensive question waits so long for a turn.
 const TURN_WAIT: Duration = Duration::from_secs(2);
+/// So many commits are folded in milliseconds: no expensive question.
+const FEW: u64 = 2_000;
 /// Whoever found no turn is told to come back after so many seconds.
 const BUSY_S: u32 = 2;
 
@@ -119,6 +121,51 @@ impl Engine {
             work(&stop)
         });
         done.await.map_err(|error| EngineError::Internal(error.to_string()))?
+    }
+
+    /// The views as they stood at a position: at hand or nearly so for the last thousand commits, otherwise folded from the
+    /// log for this question. For whoever may read the whole log: what was somebody's then may not be now.
+    ///
+    /// # Errors
+    /// When the principal may not, the log has no such position, all turns are taken, or the log cannot be read.
+    pub async fn views_of(
+        self: &Arc<Self>,
+        principal: &Principal,
+        position: Position,
+    ) -> Result<Arc<Views>, EngineError> {
+        must(principal, Action::Read, Resource::Log)?;
+        let head = self.log.head().position;
+        if position > head || position == Position::START {
+            let reason = match head {
+                Position::START => "the log is empty".to_owned(),
+                _ => format!("the log has the positions 1 to {head}: ask for one of them"),
+            };
+            return Err(Rejection::Invalid { field: "position", reason }.into());
+        }
+        if position > self.views().position() {
+            self.views_at(position, super::VIEW_WAIT).await?;
+        }
+        let base = self.views.before(position);
+        let commits = position.get() - base.as_ref().map_or(0, |base| base.position().get());
+        let log = Arc::clone(&self.log);
+        let fold = move |stop: &Stop| match base {
+            Some(base) if base.position() == position => Ok(base),
+            base => {
+                let mut views = base.map_or_else(Views::default, |base| Views::clone(&base));
+                for commit in log.scan(views.position())? {
+                    let commit = commit?;
+                    if commit.position > position {
+                        break;
+                    }
+                    if stop.is_wanted() {
+                        return Err(EngineError::Unavailable("nobody waits for it any more".into()));
+                    }
+                    views.apply(&commit);
+                }
+                Ok(Arc::new(views))
+            }
+        };
+        if commits <= FEW { self.beside(move || fold(&Stop::default())).await } else { self.in_turn(fold).await }
     }
 
     /// The history of a ticket, as this principal may see it at the moment of the views.

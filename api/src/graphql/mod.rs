@@ -138,6 +138,9 @@ has the `position` of what it stored, and a ticket's `version` is the position o
 Read-your-writes: a request with the header `docket-min-position` is answered from a moment that shows that position.
 Every answer sees one moment, and `serverStatus.position` says which.
 
+The past: a query with the header `docket-at-position` is answered as everything stood at that position, for whoever may
+read the whole log. What depends on the clock, such as what is overdue, is reckoned at the present instant.
+
 Tokens: `Authorization: Bearer dkt_…`. What a token may not see is null, empty or not there.
 
 Writing: mutations take one `input`. `clientMutationId` is an idempotency key: the same request with it is carried out once,

@@ -23,6 +23,7 @@ use super::{
     document::{Documents, Fit, Unfit},
     door::Place,
 };
+use crate::engine::EngineError;
 use crate::graphql::{
     cost::{self, Cost},
     error::code,
@@ -36,6 +37,8 @@ const POSITION_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Header by which a query asks to see at least a position: one that a mutation gave.
 const MIN_POSITION: &str = "docket-min-position";
+/// Header by which a query asks for everything as it stood at a position.
+const AT_POSITION: &str = "docket-at-position";
 /// So much of a message goes into the log.
 const LOGGED_CHARS: usize = 300;
 
@@ -272,13 +275,20 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
         return Err(Refusal::method("POST", "mutations and subscriptions are sent by POST"));
     }
     let mut session = app.session(principal);
-    if let Some(wanted) = min_position(&parts.headers)? {
+    if let Some(wanted) = position_in(&parts.headers, MIN_POSITION)? {
         session.engine.follow(wanted).map_err(|error| Refusal::bad_request(error.to_string()))?;
         session.views = session
             .engine
             .views_at(wanted, POSITION_WAIT)
             .await
             .map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code::TIMEOUT, error.to_string()))?;
+    }
+    if let Some(position) = position_in(&parts.headers, AT_POSITION)? {
+        if !is_query {
+            return Err(Refusal::bad_request(format!("{AT_POSITION} is for queries: the past is not changed")));
+        }
+        session.views =
+            session.engine.views_of(&session.principal, position).await.map_err(|error| at_position(&error))?;
     }
     let variables = is_query.then(|| fit.request.variables.clone());
     let (schema, request) = (app.schema.clone(), fit.request.data(session));
@@ -456,12 +466,29 @@ fn from_query(query: &str) -> Result<Payload, Refusal> {
     })
 }
 
-fn min_position(headers: &HeaderMap) -> Result<Option<Position>, Refusal> {
-    let Some(value) = headers.get(MIN_POSITION) else { return Ok(None) };
+fn position_in(headers: &HeaderMap, name: &str) -> Result<Option<Position>, Refusal> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
     let position = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     position
         .map(|position| Some(Position::new(position)))
-        .ok_or_else(|| Refusal::bad_request(format!("{MIN_POSITION} must be a position, such as 1024")))
+        .ok_or_else(|| Refusal::bad_request(format!("{name} must be a position, such as 1024")))
+}
+
+/// Why a question is not answered as of a position.
+fn at_position(error: &EngineError) -> Refusal {
+    let (status, code) = match error {
+        EngineError::Rejected { .. } => return Refusal::bad_request(format!("{AT_POSITION}: {error}")),
+        EngineError::Forbidden { .. } => (StatusCode::FORBIDDEN, code::FORBIDDEN),
+        EngineError::Busy { .. } | EngineError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE),
+        EngineError::Views(_) => (StatusCode::SERVICE_UNAVAILABLE, code::TIMEOUT),
+        EngineError::Conflict { .. }
+        | EngineError::KeyReused { .. }
+        | EngineError::Ticket { .. }
+        | EngineError::Read(_)
+        | EngineError::Content(_)
+        | EngineError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL_SERVER_ERROR),
+    };
+    Refusal::new(status, code, format!("{AT_POSITION}: {error}"))
 }
 
 #[cfg(test)]
