@@ -1,6 +1,6 @@
 //! A ring of recent moments: older views that share with the present ones whatever did not change since.
 //!
-//! A moment keeps what was replaced after it, about 30 kB for a commit to a large desk. So the ring is short: a question about
+//! A moment keeps what was replaced after it, about 26 kB for each commit to a large desk. So the ring is short: a question about
 //! a position within it folds a few commits, one about an older position folds the log.
 
 use std::{collections::VecDeque, num::NonZeroU64, sync::Arc};
@@ -19,9 +19,9 @@ pub struct Spacing {
 }
 
 impl Default for Spacing {
-    /// The last thousand commits.
+    /// The last five hundred commits.
     fn default() -> Self {
-        Self { commits: NonZeroU64::MIN.saturating_add(127), moments: 8 }
+        Self { commits: NonZeroU64::MIN.saturating_add(63), moments: 8 }
     }
 }
 

@@ -123,7 +123,7 @@ impl Engine {
         done.await.map_err(|error| EngineError::Internal(error.to_string()))?
     }
 
-    /// The views as they stood at a position: at hand or nearly so for the last thousand commits, otherwise folded from the
+    /// The views as they stood at a position: at hand or nearly so for the last five hundred commits, otherwise folded from the
     /// log for this question. For whoever may read the whole log: what was somebody's then may not be now.
     ///
     /// # Errors
