@@ -103,13 +103,21 @@ fn appends_and_peers(scratch: &std::path::Path, budget: Duration) -> anyhow::Res
     let raw_p50 = raw.p50_us.context("raw")?;
     let mut figures = vec![raw];
     for writers in [1_usize, 8, 64, 256] {
-        let mut figure = appends::appends(&scratch.join(format!("log-{writers}")), writers, budget)?;
+        let mut figure = appends::appends(&scratch.join(format!("log-{writers}")), writers, &[], budget)?;
         if writers == 1 {
             figure.note = format!("{:.2} × raw", figure.p50_us.context("lone")? / raw_p50);
         }
         figures.push(figure);
     }
-    figures.push(appends::deep_queue(&scratch.join("deep"), budget)?);
+    // In turns: what a guard costs is little beside what a busy machine makes of the same measurement twice.
+    for turn in 0..3 {
+        for (name, guards) in [("plain", &[] as &[_]), ("guarded", appends::ONE_GUARD)] {
+            figures.push(appends::deep_queue(&scratch.join(format!("deep-{name}-{turn}")), guards, budget)?);
+            if turn > 0 {
+                figures.push(appends::appends(&scratch.join(format!("{name}-{turn}")), 64, guards, budget)?);
+            }
+        }
+    }
     #[cfg(feature = "peers")]
     {
         figures.extend(peers::postgresql(&scratch.join("postgresql"), budget)?);
