@@ -67,7 +67,7 @@ pub(crate) trait OfChanges {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use docket_core::{
         desk::Desk,
         ids::{QueueKey, StatusKey, TicketId},
@@ -79,7 +79,8 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_millis(0);
 
-    fn opened() -> TicketEvent {
+    /// A ticket like any other.
+    pub(in crate::tickets) fn opened() -> TicketEvent {
         TicketEvent::from(TicketOpened {
             channel: Channel::Web,
             subject: Personal::new("Help".into()),

@@ -334,14 +334,13 @@ fn numbers(set: &TicketSet, descending: bool, after: Option<u32>, limit: usize) 
 mod tests {
     use std::collections::BTreeSet;
 
-    use docket_core::{
-        ids::{QueueKey, StatusKey, TicketId},
-        personal::Personal,
-        ticket::{Channel, StatusCategory, StatusRef, TicketEvent, TicketOpened},
-    };
+    use docket_core::ids::TicketId;
     use proptest::prelude::*;
 
-    use super::{super::Standing, *};
+    use super::{
+        super::{Standing, change::tests::opened},
+        *,
+    };
 
     /// Priority, deadline and last change of a ticket.
     type Attributes = (Priority, Option<i64>, u64);
@@ -354,17 +353,7 @@ mod tests {
         let mut view = TicketsView::default();
         for (number, attributes) in (1..).zip(rows) {
             let at = Timestamp::from_millis(0);
-            let opened = TicketEvent::from(TicketOpened {
-                channel: Channel::Web,
-                subject: Personal::new("Help".into()),
-                queue: QueueKey::try_new("inbox").unwrap(),
-                status: StatusRef { key: StatusKey::try_new("new").unwrap(), category: StatusCategory::New },
-                priority: Priority::Normal,
-                category: None,
-                requester: None,
-                external: None,
-                by_agent: false,
-            });
+            let opened = opened();
             let id = TicketId::derived(at, &[&number.to_string()]);
             assert_eq!(view.open(id, &opened, at, Position::new(1)), Some(number));
             let standing = Standing::of(view.by_number(number).unwrap());
