@@ -265,6 +265,14 @@ async fn where_sled_panics_and_is_not_needed_there_is_one_line_in_the_log_and_no
     assert_eq!(docket.ok_json(&["verify"])["ok"], true);
 }
 
+#[test]
+fn whoever_asks_a_server_to_stop_as_soon_as_it_greets_sees_it_stop_and_not_die() {
+    let docket = Docket::new();
+    for _ in 0..20 {
+        assert_eq!(docket.serve().terminate().code(), Some(0));
+    }
+}
+
 #[tokio::test]
 async fn what_a_killed_restore_left_is_named_by_verify_and_removed_by_the_next_restore() {
     let (docket, _) = shop();

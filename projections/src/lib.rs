@@ -28,7 +28,7 @@ mod what_if;
 pub use departures::Departure;
 pub use desk::DeskView;
 pub use driver::{LiveViews, ViewError};
-pub use moments::Spacing;
+pub use moments::{Spacing, as_of};
 pub use names::Names;
 pub use people::{CustomerRow, PeopleView, TokenRow};
 pub use projection::Projection;

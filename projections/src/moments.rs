@@ -3,11 +3,11 @@
 //! A moment keeps what was replaced after it, about 26 kB for each commit to a large desk. So the ring is short: a question about
 //! a position within it folds a few commits, one about an older position folds the log.
 
-use std::{collections::VecDeque, num::NonZeroU64, sync::Arc};
+use std::{borrow::Borrow, collections::VecDeque, num::NonZeroU64, sync::Arc};
 
-use docket_core::ids::Position;
+use docket_core::{event::Commit, ids::Position, time::Timestamp};
 
-use crate::views::Views;
+use crate::{projection::Projection, views::Views};
 
 /// How many moments are kept, and how many commits lie between two of them at least.
 #[derive(Debug, Clone, Copy)]
@@ -56,4 +56,32 @@ impl Moments {
     pub(crate) fn before(&self, position: Position) -> Option<Arc<Views>> {
         self.ring.iter().rev().find(|moment| moment.position() <= position).cloned()
     }
+}
+
+/// The views as they stood at an instant: with everything up to the last commit that was recorded at or before it, as a log
+/// gives its commits from the first one on. Clocks are set back now and then, so it is looked for to the end.
+///
+/// # Errors
+/// Those of the log.
+pub fn as_of<C, E, I>(scan: impl Fn() -> Result<I, E>, at: Timestamp) -> Result<Views, E>
+where
+    C: Borrow<Commit>,
+    I: Iterator<Item = Result<C, E>>,
+{
+    let mut last = Position::START;
+    for commit in scan()? {
+        let commit = commit?;
+        if commit.borrow().recorded_at <= at {
+            last = commit.borrow().position;
+        }
+    }
+    let mut views = Views::default();
+    for commit in scan()? {
+        let commit = commit?;
+        if commit.borrow().position > last {
+            break;
+        }
+        views.apply(commit.borrow());
+    }
+    Ok(views)
 }

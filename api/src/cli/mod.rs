@@ -1,6 +1,7 @@
 //! The command line. One-line errors that say what to do; exit code 0 only on success.
 #![allow(clippy::print_stdout, reason = "a command line answers on standard output")]
 
+mod access;
 mod desk;
 mod history;
 mod import;
@@ -72,6 +73,11 @@ enum Command {
         after_help = "Example: docket report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n\nPeriods are half-open over the instants at which things happened. Resolution times run from the opening; the last one in\nthe period counts. The median is the mean of the middle two when the count is even, p90 is the nearest rank. The backlog\nat an instant are the tickets opened and not closed then. Groups are credited as the ticket was at the time. Service levels\ncount clocks by how they had ended by the end of the period, with the policy and deadline of then; active and overdue\nare as of the latest --at, and not missed yet. What happens later changes no figure of a past period."
     )]
     Report(history::ReportArgs),
+    /// Tell who could read a ticket at an instant
+    #[command(
+        after_help = "Example: docket access INC0000047 --at 2026-11-26T09:00:00Z\n\nThe bearers of tokens that held then, and whether they could read notes. Derived from the log as it stood at that instant:\nwhat was imported is there since its import.\nWhoever could read the data directory itself is known to the machine alone."
+    )]
+    Access(access::AccessArgs),
     /// Derive every deadline of a ticket: versions, pauses, and each stretch of working time
     #[command(after_help = "Example: docket explain 42\n         docket explain INC0000047 --json")]
     Explain(sla::ExplainArgs),
@@ -122,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Apply(args) => desk::apply(global, &args),
         Command::Desk => desk::print(global),
         Command::Reapply(args) => desk::reapply(global, &args),
+        Command::Access(args) => access::access(global, &args),
         Command::Explain(args) => sla::explain(global, &args),
         Command::WhatIf(args) => sla::what_if(global, &args),
         Command::Import(args) => import::import(global, &args),

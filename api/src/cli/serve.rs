@@ -113,6 +113,8 @@ async fn run(opened: &mut Opened, args: &ServeArgs, as_json: bool) -> anyhow::Re
     if engine.views().desk().desk().statuses.is_empty() {
         engine.apply_desk(&Principal::local(), DeskConfig::starter(), false, None).await?;
     }
+    // Whoever reads that it serves may ask it to stop at once: from here on that is a stop, and no death by a signal.
+    let asked_to_stop = signal()?;
     greet(&engine, address, args.demo, as_json).await?;
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "listening beyond this machine, without encryption: put a TLS proxy before it");
@@ -129,7 +131,7 @@ async fn run(opened: &mut Opened, args: &ServeArgs, as_json: bool) -> anyhow::Re
         body: Duration::from_secs(args.body_timeout),
         connections: http::within_descriptors(usize::try_from(args.max_connections).unwrap_or(usize::MAX)),
     };
-    let served = http::serve(listener, Arc::clone(&engine), Some(space), door, signal()?).await;
+    let served = http::serve(listener, Arc::clone(&engine), Some(space), door, asked_to_stop).await;
     engine.stop();
     snapshots.abort();
     watching.abort();

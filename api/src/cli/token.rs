@@ -127,12 +127,7 @@ fn list(global: &Global) -> anyhow::Result<()> {
         return print_json(&tokens);
     }
     for token in views.people().tokens() {
-        let role = match &token.role {
-            Role::Administrator => "administrator".to_owned(),
-            Role::Auditor => "auditor".to_owned(),
-            Role::Agent(key) => format!("agent {key}"),
-            Role::Customer(id) => format!("customer {id}"),
-        };
+        let role = bearer(&token.role);
         let desk = views.desk().desk();
         let has_left = |key| {
             desk.agents.get(key).is_none_or(|agent| agent.retired || agent.left.is_some_and(|left| left > token.issued))
@@ -146,4 +141,14 @@ fn list(global: &Global) -> anyhow::Result<()> {
         print(format!("{}  {role:<36} {end:<32} {}", token.id, plain(&token.label)))?;
     }
     Ok(())
+}
+
+/// Who bears a token of this role, in words.
+pub(super) fn bearer(role: &Role) -> String {
+    match role {
+        Role::Administrator => "administrator".to_owned(),
+        Role::Auditor => "auditor".to_owned(),
+        Role::Agent(key) => format!("agent {key}"),
+        Role::Customer(id) => format!("customer {id}"),
+    }
 }

@@ -3,11 +3,14 @@
 use docket_core::{
     access::Role,
     event::Actor,
-    ids::{AgentKey, CustomerId, TokenId},
+    ids::{AgentKey, CustomerId, TicketId, TokenId},
+    rejection::Rejection,
+    time::Timestamp,
 };
+use docket_projections::{TokenRow, Views, as_of};
 use sha2::{Digest, Sha256};
 
-use super::EngineError;
+use super::{Engine, EngineError, people::holds};
 
 /// Somebody who came in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -160,6 +163,61 @@ pub fn new_secret() -> Result<(String, String), getrandom::Error> {
 /// What is stored of a secret. It has 256 bits of randomness, so a plain hash withstands guessing.
 pub fn secret_sha256(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
+}
+
+/// Somebody who may read a ticket: whoever bears a token.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// The token.
+    pub token: TokenRow,
+    /// What is internal too: notes.
+    pub internal: bool,
+}
+
+/// Whoever could read a ticket at an instant, by the views of then, in the order of the tokens' ids. Whoever could read the
+/// data directory itself is known to the machine alone.
+///
+/// # Errors
+/// When the ticket was not there yet.
+pub fn readers(then: &Views, ticket: TicketId, at: Timestamp) -> Result<Vec<Reader>, Rejection> {
+    let absent =
+        || Rejection::Invalid { field: "at", reason: "the ticket was not there yet: ask for a later instant".into() };
+    let requester = then.tickets().by_id(&ticket).ok_or_else(absent)?.requester;
+    let of_token = |token: &TokenRow| {
+        let bearer = Principal { role: token.role.clone(), label: token.label.clone(), token: Some(token.id) };
+        let may = |action| can(&bearer, action, Resource::Ticket { requester });
+        may(Action::Read).then(|| Reader { token: token.clone(), internal: may(Action::ReadInternal) })
+    };
+    Ok(then.people().tokens().filter(|token| holds(token, then, at)).filter_map(of_token).collect())
+}
+
+impl Engine {
+    /// Whoever could read a ticket at an instant.
+    ///
+    /// # Errors
+    /// When the principal may not know, the instant lies ahead or before the ticket, all turns are taken, or the log cannot be
+    /// read.
+    pub async fn access_at(
+        &self,
+        principal: &Principal,
+        ticket: TicketId,
+        at: Timestamp,
+    ) -> Result<Vec<Reader>, EngineError> {
+        must(principal, Action::Read, Resource::Tokens)?;
+        if at > self.now() {
+            let reason = "the instant has not come: nobody knows who may read then".into();
+            return Err(Rejection::Invalid { field: "at", reason }.into());
+        }
+        let log = std::sync::Arc::clone(self.log());
+        self.in_turn(move |stop| {
+            let commits = || {
+                let commits = log.scan(docket_core::ids::Position::START)?;
+                Ok::<_, EngineError>(commits.take_while(|_| !stop.is_wanted()).map(|commit| Ok(commit?)))
+            };
+            Ok(readers(&as_of(commits, at)?, ticket, at)?)
+        })
+        .await
+    }
 }
 
 #[cfg(test)]

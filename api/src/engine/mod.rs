@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-pub use access::{Action, Principal, Resource, can, must, new_secret, secret_sha256};
+pub use access::{Action, Principal, Reader, Resource, can, must, new_secret, readers, secret_sha256};
 pub use commands::Done;
 pub use desk::{Applied, NotMoved, compare_desk};
 use docket_core::{

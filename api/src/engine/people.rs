@@ -10,7 +10,7 @@ use docket_core::{
     ticket::ExternalReference,
     time::Timestamp,
 };
-use docket_projections::Views;
+use docket_projections::{TokenRow, Views};
 use docket_store::Expected;
 use ulid::Ulid;
 
@@ -63,14 +63,7 @@ impl Engine {
     /// True when the principal's token holds still.
     pub fn still_valid(&self, principal: &Principal) -> bool {
         let views = self.views();
-        let holds = |id: &TokenId| {
-            let token = views.people().token(id);
-            token.is_some_and(|token| {
-                !token.revoked
-                    && token.expires_at.is_none_or(|end| self.now() < end)
-                    && is_here(&token.role, token.issued, &views)
-            })
-        };
+        let holds = |id: &TokenId| views.people().token(id).is_some_and(|token| holds(token, &views, self.now()));
         principal.token.as_ref().is_none_or(holds)
     }
 
@@ -176,6 +169,11 @@ impl Engine {
 }
 
 /// An agent who has left does not come in any more, whatever tokens there are; one who comes back needs a new one.
+/// True when a token lets somebody in: neither taken back nor ended, and of nobody who has left.
+pub(super) fn holds(token: &TokenRow, views: &Views, at: Timestamp) -> bool {
+    !token.revoked && token.expires_at.is_none_or(|end| at < end) && is_here(&token.role, token.issued, views)
+}
+
 fn is_here(role: &Role, issued: Position, views: &Views) -> bool {
     match role {
         Role::Agent(agent) => {

@@ -3,14 +3,14 @@
 use async_graphql::{Context, Enum, Error, ID, InputObject, Object, SimpleObject};
 use docket_core::{
     access::Role,
-    ids::{AgentKey, CustomerId, TokenId},
+    ids::{AgentKey, CustomerId, TicketId, TokenId},
     rejection::Rejection,
 };
 
 use super::{
     Session,
     asked::{Asked, key_of, short},
-    error::UserError,
+    error::{UserError, top_level},
     people::{Agent, Customer},
     relay::{Paging, connection, global_id, local_id, page_size},
     scalars::{BigInt, DateTime},
@@ -122,6 +122,15 @@ pub struct Token {
     pub last_used_at: Option<DateTime>,
 }
 
+/// Somebody who could read a ticket.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct TicketReader {
+    /// The token, as it is now.
+    pub token: Option<Token>,
+    /// What is internal could be read too, such as notes.
+    pub reads_internal: bool,
+}
+
 connection!(TokenConnection, TokenEdge, Token, "tokens");
 
 impl Token {
@@ -192,6 +201,28 @@ impl AccessQueries {
         let all = session.views.people().tokens();
         let list = all.filter_map(|row| Some((row.id.to_string(), Token::seen(session, row.id)?)));
         Ok(Some(Paging::new(first, after, last, before)?.of_list(list.collect())?.into()))
+    }
+
+    /// Whoever could read a ticket at an instant: the bearers of tokens that held then, derived from the log. Whoever could
+    /// read the data directory is known to the machine alone. For administrators and auditors.
+    #[graphql(complexity = "200 + 20 * child_complexity")]
+    async fn access_at(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Id of the ticket.")] ticket: ID,
+        #[graphql(desc = "The instant: not before the ticket was opened, and not ahead.")] at: DateTime,
+    ) -> Result<Option<Vec<TicketReader>>, Error> {
+        let session = Session::of(context)?;
+        session.need(Action::Read, Resource::Tokens)?;
+        let known = local_id::<TicketId>("ticket", &ticket);
+        let ticket = known.ok_or_else(|| top_level(&Rejection::not_found("ticket", short(&ticket)).into()))?;
+        let readers = session.engine.access_at(&session.principal, ticket, at.0).await;
+        let readers = readers.map_err(|error| top_level(&error))?.into_iter();
+        let readers = readers.map(|reader| TicketReader {
+            token: Token::seen(session, reader.token.id),
+            reads_internal: reader.internal,
+        });
+        Ok(Some(readers.collect()))
     }
 }
 
