@@ -44,6 +44,13 @@ pub struct TokenRow {
     pub issued: Position,
 }
 
+impl TokenRow {
+    /// True when it is neither taken back nor ended at an instant.
+    pub fn holds(&self, at: Timestamp) -> bool {
+        !self.revoked && self.expires_at.is_none_or(|end| at < end)
+    }
+}
+
 /// Customers and tokens.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PeopleView {
@@ -67,8 +74,7 @@ impl PeopleView {
     /// The token whose secret has this SHA-256, when it holds at this instant.
     pub fn valid_token(&self, secret_sha256: &str, now: Timestamp) -> Option<&TokenRow> {
         let token = self.tokens.get(secret_sha256)?;
-        let holds = !token.revoked && token.expires_at.is_none_or(|end| now < end);
-        holds.then_some(token)
+        token.holds(now).then_some(token)
     }
 
     /// A token by its id.

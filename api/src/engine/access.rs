@@ -1,9 +1,11 @@
 //! Who may do what: one function decides for queries, mutations and subscriptions alike.
 
+use std::sync::Arc;
+
 use docket_core::{
     access::Role,
     event::Actor,
-    ids::{AgentKey, CustomerId, TicketId, TokenId},
+    ids::{AgentKey, CustomerId, Position, TicketId, TokenId},
     rejection::Rejection,
     time::Timestamp,
 };
@@ -208,11 +210,12 @@ impl Engine {
             let reason = "the instant has not come: nobody knows who may read then".into();
             return Err(Rejection::Invalid { field: "at", reason }.into());
         }
-        let log = std::sync::Arc::clone(self.log());
+        let log = Arc::clone(self.log());
         self.in_turn(move |stop| {
             let commits = || {
-                let commits = log.scan(docket_core::ids::Position::START)?;
-                Ok::<_, EngineError>(commits.take_while(|_| !stop.is_wanted()).map(|commit| Ok(commit?)))
+                let commits = log.scan(Position::START)?;
+                let wanted = |commit| if stop.is_wanted() { Err(EngineError::unwanted()) } else { Ok(commit) };
+                Ok::<_, EngineError>(commits.map(move |commit| wanted(commit?)))
             };
             Ok(readers(&as_of(commits, at)?, ticket, at)?)
         })

@@ -98,8 +98,8 @@ impl Engine {
         self.execute(&principal.into(), id, commands, request, None).await
     }
 
-    /// Load, decide, append; again after a conflict when every command means the same whatever else happened. `commit` is the
-    /// id of a further commit of a keyed request; otherwise the key says it.
+    /// Load, decide, append; again after a conflict when every command means the same whatever else happened. `commit` is an id
+    /// that was derived: of a further commit of a keyed request, or of a reactor's item; otherwise the key says it.
     pub(super) async fn execute(
         &self,
         acting: &Acting,

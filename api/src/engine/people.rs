@@ -168,12 +168,12 @@ impl Engine {
     }
 }
 
-/// An agent who has left does not come in any more, whatever tokens there are; one who comes back needs a new one.
 /// True when a token lets somebody in: neither taken back nor ended, and of nobody who has left.
 pub(super) fn holds(token: &TokenRow, views: &Views, at: Timestamp) -> bool {
-    !token.revoked && token.expires_at.is_none_or(|end| at < end) && is_here(&token.role, token.issued, views)
+    token.holds(at) && is_here(&token.role, token.issued, views)
 }
 
+/// An agent who has left does not come in any more, whatever tokens there are; one who comes back needs a new one.
 fn is_here(role: &Role, issued: Position, views: &Views) -> bool {
     match role {
         Role::Agent(agent) => {

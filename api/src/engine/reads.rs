@@ -128,11 +128,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the principal may not, the log has no such position, all turns are taken, or the log cannot be read.
-    pub async fn views_of(
-        self: &Arc<Self>,
-        principal: &Principal,
-        position: Position,
-    ) -> Result<Arc<Views>, EngineError> {
+    pub async fn views_of(&self, principal: &Principal, position: Position) -> Result<Arc<Views>, EngineError> {
         must(principal, Action::Read, Resource::Log)?;
         let head = self.log.head().position;
         if position > head || position == Position::START {
@@ -158,7 +154,7 @@ impl Engine {
                         break;
                     }
                     if stop.is_wanted() {
-                        return Err(EngineError::Unavailable("nobody waits for it any more".into()));
+                        return Err(EngineError::unwanted());
                     }
                     views.apply(&commit);
                 }

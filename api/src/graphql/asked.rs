@@ -319,8 +319,8 @@ fn defaults(context: &Context<'_>) -> Vec<(String, String)> {
 /// The members that a part of a mutation's `input` has in the schema: each step is a member, or the place in a list.
 fn members<'c>(context: &'c Context<'_>, place: &[String]) -> Option<&'c IndexMap<String, MetaInputValue>> {
     let types = &context.schema_env.registry.types;
-    let steps = place.iter().filter(|step| step.parse::<usize>().is_err());
-    steps.into_iter().try_fold(input_fields(context)?, |members, step| {
+    let mut steps = place.iter().filter(|step| step.parse::<usize>().is_err());
+    steps.try_fold(input_fields(context)?, |members, step| {
         let ty = members.get(step)?.ty.trim_matches(['[', ']', '!']);
         if let MetaType::InputObject { input_fields, .. } = types.get(ty)? { Some(input_fields) } else { None }
     })

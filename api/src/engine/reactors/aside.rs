@@ -11,7 +11,7 @@ use docket_core::{
     time::Timestamp,
 };
 
-use super::super::{Engine, EngineError, error::chain};
+use crate::engine::{Engine, EngineError, chain};
 
 /// A ticket that was set aside is tried again after so long, or as soon as something happens to it.
 const AGAIN_AFTER_MS: i64 = 5 * 60 * 1000;
@@ -62,14 +62,14 @@ impl Engine {
     }
 
     /// True for a ticket that is to be left alone for now.
-    pub(in crate::engine) fn is_aside(&self, ticket: &TicketId, version: Position) -> bool {
+    pub(super) fn is_aside(&self, ticket: &TicketId, version: Position) -> bool {
         let now = self.now();
         self.aside().get(ticket).is_some_and(|aside| aside.version == version && aside.waits(now))
     }
 
     /// When the first ticket that was set aside is tried again. Those whose time has come have just been tried, and would be
     /// here with a later one if that had failed: they are forgotten.
-    pub(in crate::engine) fn again_at(&self) -> Option<Timestamp> {
+    pub(super) fn again_at(&self) -> Option<Timestamp> {
         let now = self.now();
         let mut aside = self.aside();
         aside.retain(|_, aside| aside.waits(now));
@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// Sets a ticket aside.
-    pub(in crate::engine) fn put_aside(&self, ticket: TicketId, reason: String) {
+    pub(super) fn put_aside(&self, ticket: TicketId, reason: String) {
         let (views, now) = (self.views(), self.now());
         let row = views.tickets().by_id(&ticket);
         let number = row.map_or(0, |row| row.number);
@@ -89,7 +89,7 @@ impl Engine {
     }
 
     /// Nothing stands against the ticket any more.
-    pub(in crate::engine) fn take_back(&self, ticket: &TicketId) {
+    fn take_back(&self, ticket: &TicketId) {
         self.aside().remove(ticket);
     }
 

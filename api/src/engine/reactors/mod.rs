@@ -98,7 +98,7 @@ impl Engine {
         Ok(acted)
     }
 
-    /// How the reactors stand, in the order of their names.
+    /// How the reactors stand.
     pub fn reactors(&self) -> Vec<ReactorStatus> {
         let (views, now) = (self.views(), self.now());
         let status = |reactor: &dyn Reactor| {
