@@ -11,8 +11,8 @@ use docket_api::{
 };
 use docket_core::{
     access::Role,
-    desk::{AgentDefinition, DeskConfig},
-    ids::{AgentKey, CustomerId, TicketId, TokenId},
+    desk::{AgentDefinition, DeskConfig, QueueDefinition},
+    ids::{AgentKey, CustomerId, QueueKey, TicketId, TokenId},
     ticket::{Channel, Opening, TicketCommand},
     time::Timestamp,
 };
@@ -22,6 +22,10 @@ use serde_json::{Value, json};
 use support::shop::Shop;
 
 const AGENTS: [&str; 3] = ["ann", "bob", "eve"];
+const QUEUES: [&str; 3] = ["inbox", "billing", "complaints"];
+
+/// What an agent may do in each queue; none for everything.
+type Rights = Option<BTreeMap<&'static str, &'static str>>;
 
 /// A token as somebody with pencil and paper keeps it.
 struct Noted {
@@ -36,7 +40,9 @@ struct Stage {
     customers: Vec<CustomerId>,
     requester: Option<CustomerId>,
     tokens: BTreeMap<TokenId, Noted>,
-    here: Vec<&'static str>,
+    here: BTreeMap<&'static str, Rights>,
+    /// Where the ticket waits.
+    queue: &'static str,
 }
 
 impl Stage {
@@ -54,9 +60,10 @@ impl Stage {
             customers: vec![],
             requester: None,
             tokens: BTreeMap::new(),
-            here: vec![],
+            here: BTreeMap::new(),
+            queue: QUEUES[0],
         };
-        stage.staff(&AGENTS).await;
+        stage.staff(AGENTS.map(|agent| (agent, None)).into()).await;
         for name in ["Carl", "Dora"] {
             let customer = NewCustomer { name: name.into(), ..NewCustomer::default() };
             stage.customers.push(stage.engine.register_customer(&Principal::local(), customer, None).await.unwrap().0);
@@ -68,31 +75,53 @@ impl Stage {
         stage
     }
 
-    /// The desk has these agents; the tokens of those who leave hold no longer, also when they come back.
-    async fn staff(&mut self, agents: &[&'static str]) {
+    /// The desk has these agents with these rights; the tokens of those who leave hold no longer, also when they come back.
+    async fn staff(&mut self, agents: BTreeMap<&'static str, Rights>) {
         let mut config = DeskConfig::starter();
-        let define = |key: &&str| -> AgentDefinition {
-            serde_json::from_value(json!({ "key": key, "name": key.to_uppercase() })).unwrap()
+        let first = config.queues[0].clone();
+        config.queues.extend(QUEUES[1..].iter().map(|key| QueueDefinition {
+            key: QueueKey::try_new(key).unwrap(),
+            name: (*key).into(),
+            default: false,
+            ..first.clone()
+        }));
+        let define = |(key, queues): (&&str, &Rights)| -> AgentDefinition {
+            let mut agent = json!({ "key": key, "name": key.to_uppercase() });
+            if let Some(queues) = queues {
+                agent["queues"] = json!(queues);
+            }
+            serde_json::from_value(agent).unwrap()
         };
         config.agents = agents.iter().map(define).collect();
         let applied = self.engine.apply_desk(&Principal::local(), config, false, None).await.unwrap();
         assert!(matches!(applied, Applied::Changes { .. }), "{applied:?}");
-        let left = |role: &Role| matches!(role, Role::Agent(agent) if !agents.contains(&agent.as_str()));
+        let left = |role: &Role| role.agent().is_some_and(|agent| !agents.contains_key(agent.as_str()));
         self.tokens.retain(|_, token| !left(&token.role));
-        self.here = agents.to_vec();
+        self.here = agents;
+    }
+
+    /// The last administrator's token that holds is not taken back.
+    fn is_last_administrator(&self, id: &TokenId) -> bool {
+        let now = self.clock.now();
+        let holds = |token: &Noted| token.role == Role::Administrator && token.ends.is_none_or(|ends| now < ends);
+        holds(&self.tokens[id]) && self.tokens.values().filter(|token| holds(token)).count() == 1
     }
 
     async fn act(&mut self, random: &mut fastrand::Rng) {
         let me = Principal::local();
-        match random.u8(..8) {
+        match random.u8(..10) {
             0..=3 => {
-                let role = match random.u8(..4) {
-                    0 => Role::Administrator,
-                    1 => Role::Auditor,
-                    2 if !self.here.is_empty() => {
-                        Role::Agent(AgentKey::try_new(self.here[random.usize(..self.here.len())]).unwrap())
-                    }
-                    _ => Role::Customer(self.customers[random.usize(..2)]),
+                let agent = random.choice(self.here.keys()).map(|key| AgentKey::try_new(key).unwrap());
+                let customer = self.customers[random.usize(..2)];
+                let role = match (random.u8(..8), agent) {
+                    (0, _) => Role::Administrator,
+                    (1, _) => Role::Auditor,
+                    (2, _) => Role::Service,
+                    (3, _) => Role::CustomerManager(customer),
+                    (4, Some(agent)) => Role::Agent(agent),
+                    (5, Some(agent)) => Role::LightAgent(agent),
+                    (6, Some(agent)) => Role::Supervisor(agent),
+                    _ => Role::Customer(customer),
                 };
                 let ends = random.bool().then(|| self.clock.now().plus_millis(random.i64(1..200_000)));
                 let issued = self.engine.issue_token(&me, role.clone(), "t", ends, None).await.unwrap();
@@ -100,13 +129,29 @@ impl Stage {
             }
             4 => {
                 if let Some(id) = self.tokens.keys().copied().nth(random.usize(..self.tokens.len().max(1))) {
-                    self.engine.revoke_token(&me, id, None).await.unwrap();
-                    self.tokens.remove(&id);
+                    let last = self.is_last_administrator(&id);
+                    let revoked = self.engine.revoke_token(&me, id, None).await;
+                    assert_eq!(revoked.is_err(), last, "{revoked:?}");
+                    self.tokens.retain(|token, _| last || *token != id);
                 }
             }
             5 => {
-                let agents: Vec<_> = AGENTS.into_iter().filter(|_| random.u8(..3) > 0).collect();
-                self.staff(&agents).await;
+                let mut rights = || match random.u8(..6) {
+                    0 | 1 => None,
+                    2 => Some(BTreeMap::new()),
+                    _ => Some(QUEUES.map(|queue| (queue, ["none", "read", "work"][random.usize(..3)])).into()),
+                };
+                let agents = AGENTS.map(|agent| (agent, rights()));
+                let stays = |_: &_| random.u8(..3) > 0;
+                let agents: BTreeMap<&'static str, Rights> = agents.into_iter().filter(stays).collect();
+                if agents != self.here {
+                    self.staff(agents).await;
+                }
+            }
+            6 | 7 => {
+                self.queue = QUEUES[random.usize(..3)];
+                let transfer = vec![TicketCommand::Transfer(QueueKey::try_new(self.queue).unwrap())];
+                self.engine.work(&me, self.ticket, transfer, Request::default()).await.unwrap();
             }
             _ => {
                 self.requester = Some(self.customers[random.usize(..2)]).filter(|_| random.u8(..4) > 0);
@@ -120,9 +165,16 @@ impl Stage {
     fn by_hand(&self) -> BTreeMap<TokenId, bool> {
         let now = self.clock.now();
         let holding = self.tokens.iter().filter(|(_, token)| token.ends.is_none_or(|ends| now < ends));
+        let in_queue = |agent: &AgentKey| match &self.here[agent.as_str()] {
+            None => true,
+            Some(rights) => rights.get(self.queue).is_some_and(|right| *right != "none"),
+        };
         let reading = holding.filter_map(|(id, token)| match &token.role {
-            Role::Administrator | Role::Auditor | Role::Agent(_) => Some((*id, true)),
-            Role::Customer(customer) => (Some(*customer) == self.requester).then_some((*id, false)),
+            Role::Administrator | Role::Auditor | Role::Supervisor(_) | Role::Service => Some((*id, true)),
+            Role::Agent(agent) | Role::LightAgent(agent) => in_queue(agent).then_some((*id, true)),
+            Role::Customer(customer) | Role::CustomerManager(customer) => {
+                (Some(*customer) == self.requester).then_some((*id, false))
+            }
         });
         reading.collect()
     }

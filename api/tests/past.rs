@@ -39,7 +39,7 @@ async fn a_query_at_an_older_position_is_answered_as_it_was_then() {
         };
         let done = shop.server.data(&shop.agent, &format!("mutation {{ it: {act} {{ position }} }}"), json!({})).await;
         let position = done["it"]["position"].as_str().unwrap().to_owned();
-        let (_, answer) = asked(&shop, &shop.auditor, EVERYTHING, &id, None).await;
+        let (_, answer) = asked(&shop, &shop.admin, EVERYTHING, &id, None).await;
         assert_eq!((&answer["errors"], &answer["data"]["serverStatus"]["position"]), (&Value::Null, &json!(position)));
         then.push((position, answer));
     }

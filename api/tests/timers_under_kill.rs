@@ -81,6 +81,11 @@ fn replayed(docket: &Docket) -> BTreeMap<String, Vec<String>> {
     done_by_timers(docket.ok(&["replay", "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()))
 }
 
+/// Bytes in the journal of the only volume.
+fn written(docket: &Docket) -> u64 {
+    std::fs::metadata(docket.data().join("log/00000001/journal")).unwrap().len()
+}
+
 /// A desk in this directory with tickets of long ago.
 fn prepare(docket: &Docket, tickets: usize) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -127,9 +132,15 @@ fn what_is_due_is_done_exactly_once_however_the_server_is_killed() {
     prepare(&docket, tickets);
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..kills {
+        let before = written(&docket);
         let mut server = docket.serve();
-        // It reads for some milliseconds before it acts.
-        std::thread::sleep(Duration::from_millis(random.u64(..50)));
+        // Most kills fall amid the work, however long this machine takes to begin it; some before.
+        let (begun, waits) = (Instant::now(), random.u8(..8) > 0);
+        while waits && written(&docket) == before {
+            assert!(begun.elapsed() < PATIENCE, "the server does nothing");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(random.u64(..20)));
         server.child.kill().unwrap();
         server.child.wait().unwrap();
     }

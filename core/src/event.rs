@@ -295,6 +295,10 @@ pub enum Actor {
     Customer(CustomerId),
     /// Somebody in the system that a history was imported from, by the name used there.
     Imported(String),
+    /// An auditor, by the label of the token: what was read is on record.
+    Auditor(String),
+    /// A program, by the label of its token.
+    Service(String),
     /// Somebody of a kind that a newer program brought in, by the name of the kind. Never written to a log.
     #[serde(untagged)]
     Unknown(String),
@@ -322,6 +326,8 @@ impl<'de> Deserialize<'de> for Actor {
                     "agent" => Actor::Agent(map.next_value()?),
                     "customer" => Actor::Customer(map.next_value()?),
                     "imported" => Actor::Imported(map.next_value()?),
+                    "auditor" => Actor::Auditor(map.next_value()?),
+                    "service" => Actor::Service(map.next_value()?),
                     other => {
                         map.next_value::<IgnoredAny>()?;
                         Actor::Unknown(other.to_owned())
@@ -346,6 +352,8 @@ impl fmt::Display for Actor {
             Self::Agent(key) => write!(f, "agent {key}"),
             Self::Customer(id) => write!(f, "customer {id}"),
             Self::Imported(name) => write!(f, "imported {name}"),
+            Self::Auditor(name) => write!(f, "auditor {name}"),
+            Self::Service(name) => write!(f, "service {name}"),
             Self::Unknown(kind) => write!(f, "somebody of the unknown kind {kind}"),
         }
     }
@@ -458,6 +466,8 @@ mod tests {
             (json!({ "agent": "ann" }), Actor::Agent(AgentKey::try_new("ann").unwrap())),
             (json!({ "customer": customer }), Actor::Customer(customer.parse().unwrap())),
             (json!({ "imported": "INC" }), Actor::Imported("INC".into())),
+            (json!({ "auditor": "yearly" }), Actor::Auditor("yearly".into())),
+            (json!({ "service": "mail" }), Actor::Service("mail".into())),
             (json!("scheduler"), Actor::Unknown("scheduler".into())),
         ] {
             assert_eq!(serde_json::from_value::<Actor>(stored.clone()).unwrap(), actor);

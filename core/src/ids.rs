@@ -307,6 +307,8 @@ pub enum StreamId {
     Customer(CustomerId),
     /// Keyed requests that led to no commit of another stream: answers that changed nothing.
     Requests,
+    /// What the bearer of one auditor's token read.
+    Reads(TokenId),
     /// A stream of a kind that a newer program brought in. It is read past and never written.
     Unknown(UnknownStream),
 }
@@ -390,6 +392,7 @@ impl fmt::Display for StreamId {
             Self::Ticket(id) => write!(f, "ticket:{id}"),
             Self::Customer(id) => write!(f, "customer:{id}"),
             Self::Requests => f.write_str("requests"),
+            Self::Reads(id) => write!(f, "reads:{id}"),
             Self::Unknown(stream) => stream.fmt(f),
         }
     }
@@ -404,6 +407,7 @@ impl FromStr for StreamId {
             None if text == "requests" => Ok(Self::Requests),
             Some(("ticket", id)) => id.parse().map(Self::Ticket),
             Some(("customer", id)) => id.parse().map(Self::Customer),
+            Some(("reads", id)) => id.parse().map(Self::Reads),
             Some(_) | None => UnknownStream::parse(text)
                 .map(Self::Unknown)
                 .ok_or_else(|| InvalidName::Stream(text.chars().take(80).collect())),
@@ -445,7 +449,8 @@ mod tests {
     #[test]
     fn a_stream_is_read_back_from_its_text() {
         let id = TicketId::derived(Timestamp::from_millis(1_456_720_800_000), &["source", "INC1"]);
-        for stream in [StreamId::Desk, StreamId::Access, StreamId::Ticket(id), StreamId::Requests] {
+        let reads = StreamId::Reads(TokenId::new(id.ulid()));
+        for stream in [StreamId::Desk, StreamId::Access, StreamId::Ticket(id), StreamId::Requests, reads] {
             assert_eq!(stream.to_string().parse::<StreamId>(), Ok(stream));
         }
         assert!("ticket:nonsense".parse::<StreamId>().is_err());

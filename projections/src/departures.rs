@@ -2,7 +2,7 @@
 //! tickets found that are to be moved.
 
 use docket_core::{
-    access::Role,
+    access::{Role, Scope},
     desk::{Change, LeavingKind},
     ids::TicketId,
 };
@@ -71,7 +71,7 @@ impl Views {
         };
         let (mut tokens, mut followed) = (0, 0);
         if kind == "agent" {
-            let own = |role: &Role| matches!(role, Role::Agent(agent) if agent.as_str() == key);
+            let own = |role: &Role| role.agent().is_some_and(|agent| agent.as_str() == key);
             tokens = self.people().tokens().filter(|token| !token.revoked && own(&token.role)).count() as u64;
             if let Ok(agent) = key.parse()
                 && let Some(number) = self.tickets().agents.find(&agent)
@@ -87,9 +87,10 @@ impl Views {
         self.tickets().unfinished_of(kind, key)
     }
 
-    /// True when unfinished tickets name a part.
-    pub fn holds_unfinished(&self, kind: LeavingKind, key: &str) -> bool {
-        !self.held_by(kind, key).is_empty()
+    /// True when unfinished tickets of a scope name a part.
+    pub fn holds_unfinished(&self, scope: &Scope, kind: LeavingKind, key: &str) -> bool {
+        let held = self.held_by(kind, key);
+        self.tickets().within(scope).map_or(!held.is_empty(), |within| within.intersection_len(&held) > 0)
     }
 
     /// The unfinished tickets that name a part, by id, in the order of their numbers.

@@ -54,6 +54,8 @@ impl TokenRow {
 /// Customers and tokens.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PeopleView {
+    /// Position of the latest commit about tokens: what is decided about all of them is decided on this version.
+    access: Position,
     customers: OrdMap<CustomerId, CustomerRow>,
     /// By the SHA-256 of the secret.
     tokens: OrdMap<String, TokenRow>,
@@ -61,6 +63,11 @@ pub struct PeopleView {
 }
 
 impl PeopleView {
+    /// Position of the latest commit about tokens.
+    pub const fn access_version(&self) -> Position {
+        self.access
+    }
+
     /// A customer.
     pub fn customer(&self, id: &CustomerId) -> Option<&CustomerRow> {
         self.customers.get(id)
@@ -90,6 +97,9 @@ impl PeopleView {
 
 impl Projection for PeopleView {
     fn apply(&mut self, commit: &Commit) {
+        if commit.stream == StreamId::Access {
+            self.access = commit.position;
+        }
         for event in &commit.events {
             match (&event.event, commit.stream) {
                 (Event::Customer(CustomerEvent::CustomerRegistered(e)), StreamId::Customer(id)) => {
@@ -115,7 +125,9 @@ impl Projection for PeopleView {
                         token.revoked = true;
                     }
                 }
-                (
+                // What was read is in the log, for whoever asks who did.
+                (Event::Access(AccessEvent::ReadRecorded(_)), _)
+                | (
                     Event::Customer(_) | Event::Ticket(_) | Event::Desk(_) | Event::Request(_) | Event::Unknown { .. },
                     _,
                 ) => {}

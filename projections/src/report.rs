@@ -24,6 +24,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use docket_core::{
+    access::Scope,
     ids::{PolicyKey, TrackKey},
     sla::{Clock, ClockAt, Ending},
     ticket::{Channel, Priority, SlaMetric, TicketEvent},
@@ -33,7 +34,7 @@ use imbl::Vector;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
-use crate::tickets::{Change, OfChanges, TicketsView};
+use crate::tickets::{Change, OfChanges, TicketRow, TicketsView};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,22 +129,26 @@ impl OfChanges for ReportView {
 }
 
 impl ReportView {
-    /// The report of a period, with the backlog at some instants.
+    /// The report of a period over the tickets of a scope, with the backlog at some instants.
     ///
     /// It looks at every fact and every clock, so `stop` is asked now and then: once it says true, what was counted so far
     /// comes back, which is no report.
     pub fn report(
         &self,
+        scope: &Scope,
         period: ReportPeriod,
         backlog_at: &[Timestamp],
         tickets: &TicketsView,
         stop: &dyn Fn() -> bool,
     ) -> Report {
+        let within = tickets.within(scope);
+        let within = |number: u32| within.as_ref().is_none_or(|within| within.contains(number));
+        let facts = || watched(self.facts.iter(), stop).filter(|fact| within(fact.number));
         let mut whole = Tally::default();
         let mut groups: [BTreeMap<Option<u32>, Tally>; Dimension::ALL.len()] = Default::default();
         let mut last_resolved: HashMap<u32, &Fact> = HashMap::new();
         let mut last_closed: HashMap<u32, &Fact> = HashMap::new();
-        for fact in watched(self.facts.iter(), stop).filter(|fact| period.holds(fact.at)) {
+        for fact in facts().filter(|fact| period.holds(fact.at)) {
             whole.count(fact);
             for (dimension, groups) in Dimension::ALL.iter().zip(&mut groups) {
                 groups.entry(dimension.of(fact)).or_default().count(fact);
@@ -162,7 +167,7 @@ impl ReportView {
                 add(groups.entry(dimension.of(fact)).or_default());
             }
         };
-        for fact in watched(self.facts.iter(), stop).filter(|fact| period.holds(fact.at)) {
+        for fact in facts().filter(|fact| period.holds(fact.at)) {
             let Some(row) = tickets.by_number(fact.number) else { continue };
             let taken = taken(row.opened_at, fact);
             if fact.kind == FactKind::FirstResponse {
@@ -201,33 +206,37 @@ impl ReportView {
             to: period.to,
             totals: whole.totals(),
             groups: groups.collect(),
-            backlog: backlog_at.iter().map(|at| self.backlog(*at, stop)).collect(),
-            sla: sla(period, backlog_at.iter().max().copied(), tickets, stop),
+            backlog: backlog_at.iter().map(|at| backlog(*at, facts())).collect(),
+            sla: sla(
+                period,
+                backlog_at.iter().max().copied(),
+                watched(tickets.rows(), stop).filter(|row| within(row.number)),
+            ),
         }
     }
+}
 
-    fn backlog(&self, at: Timestamp, stop: &dyn Fn() -> bool) -> Backlog {
-        let mut opened = RoaringBitmap::new();
-        let mut resolved = RoaringBitmap::new();
-        let mut closed = RoaringBitmap::new();
-        for fact in watched(self.facts.iter(), stop).filter(|fact| fact.at <= at) {
-            match fact.kind {
-                FactKind::Created => _ = opened.insert(fact.number),
-                FactKind::Resolved => {
-                    resolved.insert(fact.number);
-                    closed.remove(fact.number);
-                }
-                FactKind::Closed => _ = closed.insert(fact.number),
-                FactKind::Reopened => {
-                    resolved.remove(fact.number);
-                    closed.remove(fact.number);
-                }
-                FactKind::FirstResponse => {}
+fn backlog<'a>(at: Timestamp, facts: impl Iterator<Item = &'a Fact>) -> Backlog {
+    let mut opened = RoaringBitmap::new();
+    let mut resolved = RoaringBitmap::new();
+    let mut closed = RoaringBitmap::new();
+    for fact in facts.filter(|fact| fact.at <= at) {
+        match fact.kind {
+            FactKind::Created => _ = opened.insert(fact.number),
+            FactKind::Resolved => {
+                resolved.insert(fact.number);
+                closed.remove(fact.number);
             }
+            FactKind::Closed => _ = closed.insert(fact.number),
+            FactKind::Reopened => {
+                resolved.remove(fact.number);
+                closed.remove(fact.number);
+            }
+            FactKind::FirstResponse => {}
         }
-        let not_closed = opened - closed;
-        Backlog { at, tickets: not_closed.len(), unresolved: (not_closed - resolved).len() }
     }
+    let not_closed = opened - closed;
+    Backlog { at, tickets: not_closed.len(), unresolved: (not_closed - resolved).len() }
 }
 
 /// A stretch of time, half-open; without an end on a side that is not set.
@@ -351,7 +360,11 @@ fn watched<'a, T>(all: impl Iterator<Item = T> + 'a, stop: &'a dyn Fn() -> bool)
     all.enumerate().take_while(move |(n, _)| n % 4096 != 0 || !stop()).map(|(_, one)| one)
 }
 
-fn sla(period: ReportPeriod, now: Option<Timestamp>, tickets: &TicketsView, stop: &dyn Fn() -> bool) -> Vec<SlaReport> {
+fn sla<'a>(
+    period: ReportPeriod,
+    now: Option<Timestamp>,
+    tickets: impl Iterator<Item = &'a TicketRow>,
+) -> Vec<SlaReport> {
     let mut by_policy: BTreeMap<(TrackKey, PolicyKey, SlaMetric), SlaReport> = BTreeMap::new();
     let mut report_of = |clock: &Clock, policy: &PolicyKey, count: &dyn Fn(&mut SlaReport)| {
         let key = (clock.track.clone(), policy.clone(), clock.metric);
@@ -367,7 +380,7 @@ fn sla(period: ReportPeriod, now: Option<Timestamp>, tickets: &TicketsView, stop
             cancelled_late: 0,
         }));
     };
-    for clock in watched(tickets.rows(), stop).flat_map(|row| &row.clocks.clocks) {
+    for clock in tickets.flat_map(|row| &row.clocks.clocks) {
         if let Some((policy, ending, _)) = ended_in(period, clock) {
             report_of(clock, policy, &|report| match ending {
                 Ending::Met => report.met += 1,

@@ -71,10 +71,17 @@ impl TimersView {
         earliest.find(|(_, number)| rows.by_number(*number).is_some_and(&wanted)).map(|(at, _)| *at)
     }
 
-    /// All timers that are due at or before an instant, of the first `tickets` tickets that have one, in order of their
-    /// instants.
-    pub fn due(&self, until: Timestamp, tickets: usize, rows: &TicketsView, desk: &Desk) -> Vec<TimerEntry> {
-        let mut entries: Vec<TimerEntry> = self.of_first(until, tickets, rows, desk, |_| true).flatten().collect();
+    /// All timers that are due at or before an instant, of the first `tickets` tickets that are wanted and have one, in order
+    /// of their instants.
+    pub fn due(
+        &self,
+        until: Timestamp,
+        tickets: usize,
+        rows: &TicketsView,
+        desk: &Desk,
+        wanted: impl Fn(&TicketRow) -> bool,
+    ) -> Vec<TimerEntry> {
+        let mut entries: Vec<TimerEntry> = self.of_first(until, tickets, rows, desk, wanted).flatten().collect();
         entries.sort();
         entries
     }

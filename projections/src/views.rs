@@ -1,6 +1,7 @@
 //! All views at one position.
 
 use docket_core::{
+    access::Scope,
     desk::{Change, Desk},
     event::{Commit, Event},
     ids::{CommitId, Position, StreamId},
@@ -80,19 +81,20 @@ impl Views {
         self.unknown.iter().map(|(name, count)| (name.as_str(), *count))
     }
 
-    /// A report of these views.
+    /// A report over all tickets.
     pub fn report(&self, period: ReportPeriod, backlog_at: &[Timestamp]) -> Report {
-        self.report.report(period, backlog_at, &self.tickets, &|| false)
+        self.report.report(&Scope::Everything, period, backlog_at, &self.tickets, &|| false)
     }
 
-    /// The same for somebody who may go away: `None` once `stop` says true, which is asked now and then.
+    /// A report over the tickets of a scope, for somebody who may go away: `None` once `stop` says true, which is asked now and then.
     pub fn report_until(
         &self,
+        scope: &Scope,
         period: ReportPeriod,
         backlog_at: &[Timestamp],
         stop: &dyn Fn() -> bool,
     ) -> Option<Report> {
-        let report = self.report.report(period, backlog_at, &self.tickets, stop);
+        let report = self.report.report(scope, period, backlog_at, &self.tickets, stop);
         // What was cut short is none.
         (!stop()).then_some(report)
     }
@@ -108,9 +110,10 @@ impl Views {
         self.timers.next_of(&self.tickets, wanted)
     }
 
-    /// What is due at or before an instant, of at most so many tickets.
-    pub fn due(&self, until: Timestamp, tickets: usize) -> Vec<TimerEntry> {
-        self.timers.due(until, tickets, &self.tickets, self.desk.desk())
+    /// What is due at or before an instant, of at most so many tickets of a scope.
+    pub fn due(&self, scope: &Scope, until: Timestamp, tickets: usize) -> Vec<TimerEntry> {
+        let wanted = |row: &TicketRow| self.tickets.covered(scope, row);
+        self.timers.due(until, tickets, &self.tickets, self.desk.desk(), wanted)
     }
 
     /// What changes of the desk would do to open tickets if policies were applied anew after them.

@@ -318,7 +318,7 @@ pub fn stream_key(stream: &StreamId) -> [u8; 17] {
         StreamId::Ticket(id) => (3, id.ulid().to_bytes()),
         StreamId::Customer(id) => (4, id.ulid().to_bytes()),
         StreamId::Requests => (5, [0; 16]),
-        StreamId::Unknown(stream) => {
+        StreamId::Reads(_) | StreamId::Unknown(_) => {
             let mut id = [0; 16];
             id.copy_from_slice(&Sha256::digest(stream.to_string())[..16]);
             (255, id)

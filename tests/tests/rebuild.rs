@@ -1,14 +1,14 @@
 //! A rebuilt view equals the live one, byte for byte, over random histories made through the engine.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc, time::Duration};
 
 use docket_api::{
     clock::{Clock, ManualClock},
     engine::{Engine, NewCustomer, Principal, Request},
 };
 use docket_core::{
-    access::Role,
+    access::{Role, Scope},
     desk::DeskConfig,
     ids::{AgentKey, Key, MessageId, Position, QueueKey, TicketId},
     personal::{Body, Personal},
@@ -16,7 +16,8 @@ use docket_core::{
     time::Timestamp,
 };
 use docket_projections::{
-    Direction, LiveViews, Order, PageRequest, Projection, Spacing, TicketFilter, Views, rebuild, snapshot,
+    Direction, LiveViews, Order, PageRequest, Projection, ReportPeriod, Spacing, TicketFilter, TicketRow, Views,
+    rebuild, snapshot,
 };
 use docket_store::{ContentStore, DataDir, EventLog, MemoryLog, SledLog, SledLogOptions};
 use proptest::prelude::*;
@@ -163,6 +164,7 @@ proptest! {
             log.read_all(again.position(), usize::MAX).unwrap().iter().for_each(|commit| again.apply(commit));
             same(&live, &again);
             check_pages(&live);
+            check_scopes(&live);
             // Any position of the past.
             let mut then = Views::default();
             for commit in &all {
@@ -179,17 +181,52 @@ proptest! {
     }
 }
 
+/// What a scope shows is what all shows less what it does not cover, in pages, counts, timers and reports.
+fn check_scopes(views: &Views) {
+    let tickets = views.tickets();
+    let queues: Vec<QueueKey> = tickets.queues.iter().map(|(_, queue)| queue.clone()).collect();
+    let none = Scope::Queues(BTreeSet::new());
+    let of_queues = queues.iter().map(|queue| Scope::Queues(BTreeSet::from([queue.clone()])));
+    let own = tickets.rows().filter_map(|row| row.requester).map(Scope::Requester);
+    for scope in [none, Scope::Queues(queues.iter().cloned().collect())].into_iter().chain(of_queues).chain(own) {
+        let covered = |number: &u32| tickets.by_number(*number).is_some_and(|row| tickets.covered(&scope, row));
+        for order in [Order::Number, Order::Priority, Order::DueAt, Order::Activity] {
+            let request = PageRequest { order, limit: 1_000, ..PageRequest::default() };
+            let of = |scope: &Scope| tickets.page(scope, &TicketFilter::default(), &request);
+            let numbers = |page: &docket_projections::Page| page.tickets.iter().map(|(n, _)| *n).collect::<Vec<_>>();
+            let (all, seen) = (of(&Scope::Everything), of(&scope));
+            let expected: Vec<u32> = numbers(&all).into_iter().filter(covered).collect();
+            assert_eq!(numbers(&seen), expected, "{scope:?} {order:?}");
+            assert_eq!(seen.total, expected.len() as u64);
+        }
+        let far = Timestamp::from_millis(i64::MAX / 4);
+        let due = |scope: &Scope| views.due(scope, far, usize::MAX);
+        let expected: Vec<_> = due(&Scope::Everything).into_iter().filter(|entry| covered(&entry.number)).collect();
+        assert_eq!(due(&scope), expected, "{scope:?}");
+        let report = views.report_until(&scope, ReportPeriod::default(), &[far], &|| false).unwrap();
+        let count = tickets.rows().filter(|row| covered(&row.number)).count() as u64;
+        assert_eq!(report.totals.created.tickets, count, "{scope:?}");
+        let open = |row: &&TicketRow| covered(&row.number) && row.closed_at.is_none();
+        assert_eq!(report.backlog[0].tickets, tickets.rows().filter(open).count() as u64, "{scope:?}");
+        let clocks = |row: &TicketRow| row.clocks.clocks.len() as u64;
+        let measured: u64 =
+            report.sla.iter().map(|level| level.met + level.missed + level.active + level.cancelled).sum();
+        let theirs: u64 = tickets.rows().filter(|row| covered(&row.number)).map(clocks).sum();
+        assert_eq!(measured, theirs, "{scope:?}");
+    }
+}
+
 /// Every order, walked forwards and backwards by pages of three, gives each ticket once, and equals sorting.
 fn check_pages(views: &Views) {
     for order in [Order::Number, Order::Priority, Order::DueAt, Order::Activity] {
         for direction in [Direction::Ascending, Direction::Descending] {
             let filter = TicketFilter::default();
             let whole = PageRequest { order, direction, limit: 1_000, ..PageRequest::default() };
-            let expected = views.tickets().page(&filter, &whole);
+            let expected = views.tickets().page(&Scope::Everything, &filter, &whole);
             assert_eq!(expected.tickets.len(), views.tickets().len());
             let (mut forward, mut after) = (Vec::new(), None);
             loop {
-                let page = views.tickets().page(&filter, &PageRequest { limit: 3, after, ..whole });
+                let page = views.tickets().page(&Scope::Everything, &filter, &PageRequest { limit: 3, after, ..whole });
                 forward.extend(page.tickets.iter().copied());
                 after = page.tickets.last().map(|(_, cursor)| *cursor);
                 if !page.has_next {
@@ -200,7 +237,7 @@ fn check_pages(views: &Views) {
             let (mut backward, mut before) = (Vec::new(), None);
             loop {
                 let request = PageRequest { limit: 3, before, backward: true, ..whole };
-                let page = views.tickets().page(&filter, &request);
+                let page = views.tickets().page(&Scope::Everything, &filter, &request);
                 backward.splice(0..0, page.tickets.iter().copied());
                 before = page.tickets.first().map(|(_, cursor)| *cursor);
                 if !page.has_previous {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use docket_core::{
     access::Role,
@@ -18,7 +18,10 @@ use super::{
     plain::plain,
     print, print_json,
 };
-use crate::{clock::SystemClock, engine::Principal};
+use crate::{
+    clock::SystemClock,
+    engine::{Principal, is_here},
+};
 
 /// What can be done with tokens. While a server runs on the data directory, ask it: mutation `tokenCreate`.
 #[derive(Subcommand)]
@@ -59,10 +62,44 @@ pub struct CreateArgs {
 
 #[derive(ValueEnum, Clone, Copy)]
 enum RoleArg {
+    /// Configures the desk, makes tokens, and may do everything that an agent may.
     Administrator,
+    /// An agent who works on the tickets of every queue and sees all figures (--agent).
+    Supervisor,
+    /// Works on the tickets of the agent's queues (--agent).
     Agent,
+    /// Reads the tickets of the agent's queues and adds notes (--agent).
+    LightAgent,
+    /// Sees and writes to the own tickets (--customer).
     Customer,
+    /// A customer who also sees the tickets of the own organisation (--customer).
+    CustomerManager,
+    /// Reads everything, changes nothing; what is read is on record.
     Auditor,
+    /// A program that works on the tickets of every queue.
+    Service,
+}
+
+impl RoleArg {
+    /// The role, of the agent or the customer whom it needs and no other one.
+    fn role(self, agent: Option<AgentKey>, customer: Option<CustomerId>) -> anyhow::Result<Role> {
+        Ok(match (self, agent, customer) {
+            (Self::Administrator, None, None) => Role::Administrator,
+            (Self::Auditor, None, None) => Role::Auditor,
+            (Self::Service, None, None) => Role::Service,
+            (Self::Supervisor, Some(agent), None) => Role::Supervisor(agent),
+            (Self::Agent, Some(agent), None) => Role::Agent(agent),
+            (Self::LightAgent, Some(agent), None) => Role::LightAgent(agent),
+            (Self::Customer, None, Some(customer)) => Role::Customer(customer),
+            (Self::CustomerManager, None, Some(customer)) => Role::CustomerManager(customer),
+            (Self::Supervisor | Self::Agent | Self::LightAgent, None, _) => bail!("name the agent with --agent"),
+            (Self::Customer | Self::CustomerManager, _, None) => bail!("name the customer with --customer"),
+            _ => bail!(
+                "--agent goes with the roles supervisor, agent and light-agent, --customer with customer and \
+                 customer-manager, and neither with the others"
+            ),
+        })
+    }
 }
 
 /// Runs a command.
@@ -85,18 +122,7 @@ pub fn run(global: &Global, command: &TokenCommand) -> anyhow::Result<()> {
 }
 
 fn create(global: &Global, args: &CreateArgs) -> anyhow::Result<()> {
-    let named = (args.agent.is_some(), args.customer.is_some());
-    match (args.role, named) {
-        (RoleArg::Agent, (true, false)) | (RoleArg::Customer, (false, true)) => {}
-        (RoleArg::Administrator | RoleArg::Auditor, (false, false)) => {}
-        _ => bail!("--agent goes with --role agent, --customer with --role customer, and neither with the other roles"),
-    }
-    let role = match args.role {
-        RoleArg::Administrator => Role::Administrator,
-        RoleArg::Auditor => Role::Auditor,
-        RoleArg::Agent => Role::Agent(args.agent.clone().context("name the agent with --agent")?),
-        RoleArg::Customer => Role::Customer(args.customer.context("name the customer with --customer")?),
-    };
+    let role = args.role.role(args.agent.clone(), args.customer)?;
     let mut opened = Opened::writable(&global.data)?;
     let engine = opened.engine(Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
@@ -128,15 +154,11 @@ fn list(global: &Global) -> anyhow::Result<()> {
     }
     for token in views.people().tokens() {
         let role = bearer(&token.role);
-        let desk = views.desk().desk();
-        let has_left = |key| {
-            desk.agents.get(key).is_none_or(|agent| agent.retired || agent.left.is_some_and(|left| left > token.issued))
-        };
-        let end = match (token.revoked, token.expires_at, &token.role) {
-            (true, ..) => "revoked".to_owned(),
-            (false, _, Role::Agent(key)) if has_left(key) => "the agent has left".to_owned(),
-            (false, Some(end), _) => format!("until {end}"),
-            (false, None, _) => "no end".to_owned(),
+        let end = match (token.revoked, token.expires_at) {
+            (true, _) => "revoked".to_owned(),
+            (false, _) if !is_here(&token.role, token.issued, &views) => "the agent has left".to_owned(),
+            (false, Some(end)) => format!("until {end}"),
+            (false, None) => "no end".to_owned(),
         };
         print(format!("{}  {role:<36} {end:<32} {}", token.id, plain(&token.label)))?;
     }
@@ -145,10 +167,9 @@ fn list(global: &Global) -> anyhow::Result<()> {
 
 /// Who bears a token of this role, in words.
 pub(super) fn bearer(role: &Role) -> String {
-    match role {
-        Role::Administrator => "administrator".to_owned(),
-        Role::Auditor => "auditor".to_owned(),
-        Role::Agent(key) => format!("agent {key}"),
-        Role::Customer(id) => format!("customer {id}"),
+    match (role.agent(), role.customer()) {
+        (Some(agent), _) => format!("{} {agent}", role.name()),
+        (None, Some(customer)) => format!("{} {customer}", role.name()),
+        (None, None) => role.name().to_owned(),
     }
 }

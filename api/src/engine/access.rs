@@ -1,15 +1,16 @@
-//! Who may do what: one function decides for queries, mutations and subscriptions alike.
+//! Who comes in, and what they are told when they may not: the table of rights itself is `docket_core::access`, and queries,
+//! mutations and subscriptions alike ask it through [`Principal::rights`].
 
 use std::sync::Arc;
 
 use docket_core::{
-    access::Role,
+    access::{Action, Resource, Rights, Role},
     event::Actor,
     ids::{AgentKey, CustomerId, Position, TicketId, TokenId},
     rejection::Rejection,
     time::Timestamp,
 };
-use docket_projections::{TokenRow, Views, as_of};
+use docket_projections::{TicketRow, TokenRow, Views, as_of};
 use sha2::{Digest, Sha256};
 
 use super::{Engine, EngineError, people::holds};
@@ -34,119 +35,98 @@ impl Principal {
     /// How this principal appears in events.
     pub fn actor(&self) -> Actor {
         match &self.role {
-            Role::Administrator | Role::Auditor => Actor::Administrator(self.label.clone()),
-            Role::Agent(agent) => Actor::Agent(agent.clone()),
-            Role::Customer(customer) => Actor::Customer(*customer),
+            Role::Administrator => Actor::Administrator(self.label.clone()),
+            Role::Auditor => Actor::Auditor(self.label.clone()),
+            Role::Service => Actor::Service(self.label.clone()),
+            Role::Supervisor(agent) | Role::Agent(agent) | Role::LightAgent(agent) => Actor::Agent(agent.clone()),
+            Role::Customer(customer) | Role::CustomerManager(customer) => Actor::Customer(*customer),
         }
+    }
+
+    /// The token whose every read is put on record: an auditor's, which shows everything.
+    pub const fn recorded(&self) -> Option<TokenId> {
+        match self.role {
+            Role::Auditor => self.token,
+            Role::Administrator
+            | Role::Supervisor(_)
+            | Role::Agent(_)
+            | Role::LightAgent(_)
+            | Role::Customer(_)
+            | Role::CustomerManager(_)
+            | Role::Service => None,
+        }
+    }
+
+    /// What the principal may do at the moment of these views.
+    pub fn rights<'a>(&'a self, views: &'a Views) -> Rights<'a> {
+        Rights::of(&self.role, views.desk().desk())
+    }
+
+    /// True when the principal may do this with a ticket at the moment of these views.
+    pub fn may(&self, views: &Views, action: Action, row: &TicketRow) -> bool {
+        views.tickets().resource(row).is_some_and(|ticket| self.rights(views).can(action, ticket))
     }
 
     /// The agent, when it is one.
     pub const fn agent(&self) -> Option<&AgentKey> {
-        match &self.role {
-            Role::Agent(agent) => Some(agent),
-            Role::Administrator | Role::Customer(_) | Role::Auditor => None,
-        }
+        self.role.agent()
     }
 
     /// The customer, when it is one.
     pub const fn customer(&self) -> Option<CustomerId> {
-        match &self.role {
-            Role::Customer(customer) => Some(*customer),
-            Role::Administrator | Role::Agent(_) | Role::Auditor => None,
-        }
+        self.role.customer()
     }
 }
 
-/// What somebody wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// See it.
-    Read,
-    /// See what is meant for the desk alone: notes, assignments, SLA clocks.
-    ReadInternal,
-    /// Write to the desk as the customer, or open a ticket for oneself.
-    Ask,
-    /// Work on it: answer, note, assign, change.
-    Work,
-    /// Configure the desk, make and revoke tokens.
-    Administer,
-}
-
-/// What it is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resource {
-    /// A ticket of this requester.
-    Ticket {
-        /// Who asked.
-        requester: Option<CustomerId>,
-    },
-    /// This customer.
-    Customer(CustomerId),
-    /// The parts of the desk that everybody may see: its name, queues, statuses, categories, fields.
-    Desk,
-    /// Counters of queues, timers, reports.
-    Figures,
-    /// The raw event log.
-    Log,
-    /// Tokens.
-    Tokens,
-}
-
-/// True when the principal may do it.
-pub fn can(principal: &Principal, action: Action, resource: Resource) -> bool {
-    match (&principal.role, action) {
-        (Role::Administrator, _) => true,
-        (Role::Auditor, Action::Read | Action::ReadInternal) => true,
-        (Role::Auditor, Action::Ask | Action::Work | Action::Administer) => false,
-        (Role::Agent(_), Action::Administer) => false,
-        // Agents work from tickets; the log also holds the history of tokens and of the configuration.
-        (Role::Agent(_), Action::Read | Action::ReadInternal | Action::Ask | Action::Work) => match resource {
-            Resource::Ticket { .. } | Resource::Customer(_) | Resource::Desk | Resource::Figures => true,
-            Resource::Log | Resource::Tokens => false,
-        },
-        (Role::Customer(_), Action::ReadInternal | Action::Work | Action::Administer) => false,
-        (Role::Customer(own), Action::Read | Action::Ask) => match resource {
-            Resource::Ticket { requester } => requester == Some(*own),
-            Resource::Customer(customer) => customer == *own,
-            Resource::Desk => true,
-            Resource::Figures | Resource::Log | Resource::Tokens => false,
-        },
-    }
-}
-
-/// Refuses what the principal may not do, and says which right is missing.
+/// Refuses what the principal may not do by the desk of these views, and says which right is missing.
 ///
 /// # Errors
 /// [`EngineError::Forbidden`] when the principal may not do it.
-pub fn must(principal: &Principal, action: Action, resource: Resource) -> Result<(), EngineError> {
-    if can(principal, action, resource) {
+pub fn must(principal: &Principal, views: &Views, action: Action, resource: Resource<'_>) -> Result<(), EngineError> {
+    if principal.rights(views).can(action, resource) {
         return Ok(());
     }
     let verb = match action {
         Action::Read => "read",
         Action::ReadInternal => "read what is internal of",
         Action::Ask => "write as the customer to",
+        Action::Note => "add notes to",
         Action::Work => "work on",
         Action::Administer => "administer",
     };
     let thing = match resource {
         Resource::Ticket { .. } => "this ticket",
+        Resource::Counters(_) => "the tickets of this queue",
+        Resource::AllTickets => "the tickets of every queue",
         Resource::Customer(_) => "this customer",
         Resource::Desk => "the desk",
         Resource::Figures => "the desk's people, timers and figures",
         Resource::Log => "the log",
         Resource::Tokens => "tokens",
     };
-    Err(EngineError::Forbidden { needs: format!("{verb} {thing}, which {} does not have", role_name(&principal.role)) })
+    // An agent's rights are of two kinds: what the token gives, and what the desk says of each queue.
+    let of_queue = match (&principal.role, resource) {
+        (
+            Role::Agent(_) | Role::LightAgent(_),
+            Resource::Ticket { .. } | Resource::Counters(_) | Resource::AllTickets,
+        ) => " for an agent of these queues",
+        _ => "",
+    };
+    let needs = format!("{verb} {thing}, which {}{of_queue} does not have", token_of(&principal.role));
+    Err(EngineError::Forbidden { needs })
 }
 
-/// The role of a principal, in words.
-const fn role_name(role: &Role) -> &'static str {
+/// The token of a role, in words.
+const fn token_of(role: &Role) -> &'static str {
     match role {
         Role::Administrator => "an administrator's token",
+        Role::Supervisor(_) => "a supervisor's token",
         Role::Agent(_) => "an agent's token",
+        Role::LightAgent(_) => "a light agent's token",
         Role::Customer(_) => "a customer's token",
+        Role::CustomerManager(_) => "a customer manager's token",
         Role::Auditor => "an auditor's token",
+        Role::Service => "a service's token",
     }
 }
 
@@ -184,10 +164,10 @@ pub struct Reader {
 pub fn readers(then: &Views, ticket: TicketId, at: Timestamp) -> Result<Vec<Reader>, Rejection> {
     let absent =
         || Rejection::Invalid { field: "at", reason: "the ticket was not there yet: ask for a later instant".into() };
-    let requester = then.tickets().by_id(&ticket).ok_or_else(absent)?.requester;
+    let row = then.tickets().by_id(&ticket).ok_or_else(absent)?;
     let of_token = |token: &TokenRow| {
         let bearer = Principal { role: token.role.clone(), label: token.label.clone(), token: Some(token.id) };
-        let may = |action| can(&bearer, action, Resource::Ticket { requester });
+        let may = |action| bearer.may(then, action, row);
         may(Action::Read).then(|| Reader { token: token.clone(), internal: may(Action::ReadInternal) })
     };
     Ok(then.people().tokens().filter(|token| holds(token, then, at)).filter_map(of_token).collect())
@@ -205,7 +185,7 @@ impl Engine {
         ticket: TicketId,
         at: Timestamp,
     ) -> Result<Vec<Reader>, EngineError> {
-        must(principal, Action::Read, Resource::Tokens)?;
+        must(principal, &self.views(), Action::Read, Resource::Tokens)?;
         if at > self.now() {
             let reason = "the instant has not come: nobody knows who may read then".into();
             return Err(Rejection::Invalid { field: "at", reason }.into());
@@ -226,53 +206,6 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn principal(role: Role) -> Principal {
-        Principal { role, label: "test".into(), token: None }
-    }
-
-    #[test]
-    fn the_table_of_rights_is_this_one() {
-        let own = CustomerId::new(ulid::Ulid::from_parts(1, 1));
-        let other = CustomerId::new(ulid::Ulid::from_parts(2, 2));
-        let agent = principal(Role::Agent(AgentKey::try_new("ann").unwrap()));
-        let roles = [principal(Role::Administrator), agent, principal(Role::Customer(own)), principal(Role::Auditor)];
-        let actions = [Action::Read, Action::ReadInternal, Action::Ask, Action::Work, Action::Administer];
-        let resources = [
-            ("own ticket", Resource::Ticket { requester: Some(own) }),
-            ("other's ticket", Resource::Ticket { requester: Some(other) }),
-            ("nobody's ticket", Resource::Ticket { requester: None }),
-            ("own self", Resource::Customer(own)),
-            ("other customer", Resource::Customer(other)),
-            ("desk", Resource::Desk),
-            ("figures", Resource::Figures),
-            ("log", Resource::Log),
-            ("tokens", Resource::Tokens),
-        ];
-        // One letter for each action that is allowed, for administrator, agent, customer and auditor.
-        let expected = [
-            ["riawA", "riaw", "ra", "ri"],
-            ["riawA", "riaw", "", "ri"],
-            ["riawA", "riaw", "", "ri"],
-            ["riawA", "riaw", "ra", "ri"],
-            ["riawA", "riaw", "", "ri"],
-            ["riawA", "riaw", "ra", "ri"],
-            ["riawA", "riaw", "", "ri"],
-            ["riawA", "", "", "ri"],
-            ["riawA", "", "", "ri"],
-        ];
-        for ((name, resource), row) in resources.into_iter().zip(expected) {
-            for (role, expected) in roles.iter().zip(row) {
-                let allowed: String = actions
-                    .iter()
-                    .zip("riawA".chars())
-                    .filter(|(action, _)| can(role, **action, resource))
-                    .map(|(_, letter)| letter)
-                    .collect();
-                assert_eq!(allowed, expected, "{name} for {:?}", role.role);
-            }
-        }
-    }
 
     #[test]
     fn secrets_differ_and_are_stored_as_hashes() {

@@ -15,7 +15,7 @@ use ulid::Ulid;
 
 use super::{
     Acting, Action, CACHED_TICKETS, Engine, EngineError, IdempotencyKey, Loaded, Principal, RETRY_FOR, Request,
-    Resource, Stored, VIEW_WAIT, can,
+    Resource, Stored, VIEW_WAIT,
     keys::{answer_of, commit_at, commit_id},
     must,
 };
@@ -48,6 +48,40 @@ impl Directory for Present<'_> {
     }
 }
 
+/// Judges the rights to all commands of a request, by the ticket and the desk that the decision sees: the append is refused if
+/// either has moved since, so that nobody acts by a right that was taken away.
+fn permitted(
+    acting: &Acting,
+    id: TicketId,
+    commands: &[TicketCommand],
+    views: &Views,
+    ticket: Option<&Ticket>,
+) -> Result<(), EngineError> {
+    let Some(bearer) = &acting.bearer else { return Ok(()) };
+    let resource = match (ticket, commands.first()) {
+        (Some(ticket), _) => Resource::Ticket { requester: ticket.requester, queue: &ticket.queue },
+        (None, Some(TicketCommand::Open(Opening { requester, queue, .. }))) => {
+            let queue = queue.as_ref().or_else(|| views.desk().desk().default_queue());
+            let queue = queue.ok_or_else(|| Rejection::not_found("queue", "default"))?;
+            Resource::Ticket { requester: *requester, queue }
+        }
+        (None, _) => return Err(Rejection::not_found("ticket", id.to_string()).into()),
+    };
+    let opens = ticket.is_none();
+    if !opens && !bearer.rights(views).can(Action::Read, resource) {
+        // It was theirs when they looked.
+        return Err(Rejection::not_found("ticket", id.to_string()).into());
+    }
+    commands.iter().try_for_each(|command| {
+        let action = match command.right() {
+            Right::Ask => Action::Ask,
+            Right::Note => Action::Note,
+            Right::Work => Action::Work,
+        };
+        must(bearer, views, action, resource)
+    })
+}
+
 impl Engine {
     /// Opens a ticket; `commands` follow in the same commit.
     ///
@@ -60,10 +94,9 @@ impl Engine {
         commands: Vec<TicketCommand>,
         request: Request,
     ) -> Result<Done, EngineError> {
-        let TicketCommand::Open(Opening { requester, .. }) = opening else {
+        if !matches!(opening, TicketCommand::Open(_)) {
             return Err(EngineError::Internal("a ticket starts with its opening".into()));
-        };
-        must(principal, Action::Ask, Resource::Ticket { requester })?;
+        }
         let all = std::iter::once(opening).chain(commands).collect();
         // A repeated request finds the ticket of the first one through its commit.
         self.execute(&principal.into(), TicketId::new(Ulid::generate()), all, request, None).await
@@ -83,17 +116,9 @@ impl Engine {
         let views = self.views();
         let not_found = || EngineError::from(Rejection::not_found("ticket", id.to_string()));
         let row = views.tickets().by_id(&id).ok_or_else(not_found)?;
-        let resource = Resource::Ticket { requester: row.requester };
-        if !can(principal, Action::Read, resource) {
-            // Not yours and not there are the same to you.
+        if !principal.may(&views, Action::Read, row) {
+            // Not yours and not there are the same to you, and take the same time.
             return Err(not_found());
-        }
-        for command in &commands {
-            let action = match command.right() {
-                Right::Ask => Action::Ask,
-                Right::Work => Action::Work,
-            };
-            must(principal, action, resource)?;
         }
         self.execute(&principal.into(), id, commands, request, None).await
     }
@@ -120,6 +145,7 @@ impl Engine {
         let (mut at_least, mut wanted) = (Position::START, request.expected);
         loop {
             let (views, loaded) = self.load(ticket, at_least).await?;
+            permitted(acting, ticket, &commands, &views, loaded.ticket.as_deref())?;
             if let Some(expected) = wanted
                 && expected != loaded.version
             {

@@ -69,7 +69,7 @@ impl Engine {
         dry_run: bool,
         key: Option<IdempotencyKey>,
     ) -> Result<Applied, EngineError> {
-        must(principal, Action::Administer, Resource::Desk)?;
+        must(principal, &self.views(), Action::Administer, Resource::Desk)?;
         let (acting, key) = (Acting::from(principal), key.filter(|_| !dry_run));
         if let Some(earlier) = self.first_answer(&acting, key.as_ref()).await? {
             return self.applied_before(&acting, &config, key, &earlier).await;

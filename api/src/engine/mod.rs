@@ -20,9 +20,10 @@ use std::{
     time::Duration,
 };
 
-pub use access::{Action, Principal, Reader, Resource, can, must, new_secret, readers, secret_sha256};
+pub use access::{Principal, Reader, must, new_secret, readers, secret_sha256};
 pub use commands::Done;
 pub use desk::{Applied, NotMoved, compare_desk};
+pub use docket_core::access::{Action, Resource};
 use docket_core::{
     event::{Actor, Cause, CauseKind},
     ids::{Position, StreamId, TicketId, TokenId},
@@ -33,7 +34,7 @@ use docket_projections::{LiveViews, Views};
 use docket_store::{ContentStore, EventLog, Follower, Page, ReadError};
 pub use error::{EngineError, chain};
 pub use keys::IdempotencyKey;
-pub use people::{Issued, NewCustomer};
+pub use people::{Issued, NewCustomer, is_here};
 pub use reactors::{ReactorStatus, SetAside};
 pub use reads::{History, Stop};
 pub use service_levels::{Reapplied, explanations, latest, supposed};
@@ -212,6 +213,8 @@ impl Engine {
 struct Acting {
     actor: Actor,
     token: Option<TokenId>,
+    /// Whose rights decide; nobody's for Docket itself, which does what is due.
+    bearer: Option<Principal>,
     /// What idempotency keys are kept apart by: two principals may use the same key.
     key_space: String,
 }
@@ -219,7 +222,7 @@ struct Acting {
 impl Acting {
     /// Docket itself: timers.
     fn system() -> Self {
-        Self { actor: Actor::System, token: None, key_space: "timer".into() }
+        Self { actor: Actor::System, token: None, bearer: None, key_space: "timer".into() }
     }
 }
 
@@ -229,7 +232,7 @@ impl From<&Principal> for Acting {
             Some(token) => token.to_string(),
             None => principal.label.clone(),
         };
-        Self { actor: principal.actor(), token: principal.token, key_space }
+        Self { actor: principal.actor(), token: principal.token, bearer: Some(principal.clone()), key_space }
     }
 }
 

@@ -15,7 +15,7 @@ use docket_store::Expected;
 use ulid::Ulid;
 
 use super::{
-    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, Resource, VIEW_WAIT, must, new_secret,
+    Acting, Action, Engine, EngineError, IdempotencyKey, Principal, RETRY_FOR, Resource, VIEW_WAIT, must, new_secret,
     secret_sha256,
 };
 
@@ -77,7 +77,7 @@ impl Engine {
         customer: NewCustomer,
         key: Option<IdempotencyKey>,
     ) -> Result<(CustomerId, Arc<Views>, Position), EngineError> {
-        must(principal, Action::Work, Resource::Desk)?;
+        must(principal, &self.views(), Action::Work, Resource::Desk)?;
         let (acting, key) = (Acting::from(principal), key.as_ref());
         let stored = match self.first_answer(&acting, key).await? {
             Some(earlier) => super::Stored::earlier(earlier),
@@ -107,26 +107,23 @@ impl Engine {
         expires_at: Option<Timestamp>,
         key: Option<IdempotencyKey>,
     ) -> Result<Issued, EngineError> {
-        must(principal, Action::Administer, Resource::Tokens)?;
+        must(principal, &self.views(), Action::Administer, Resource::Tokens)?;
         let (acting, key) = (Acting::from(principal), key.as_ref());
         if let Some(earlier) = self.first_answer(&acting, key).await? {
             return repeated(&earlier);
         }
         let views = self.views();
-        match &role {
-            Role::Agent(agent) => {
-                let part = views.desk().desk().agents.get(agent);
-                let part = part.ok_or_else(|| Rejection::not_found("agent", agent.as_str()))?;
-                if part.retired {
-                    return Err(Rejection::Retired { what: "agent", input: "agent", key: agent.to_string() }.into());
-                }
+        if let Some(agent) = role.agent() {
+            let part = views.desk().desk().agents.get(agent);
+            let part = part.ok_or_else(|| Rejection::not_found("agent", agent.as_str()))?;
+            if part.retired {
+                return Err(Rejection::Retired { what: "agent", input: "agent", key: agent.to_string() }.into());
             }
-            Role::Customer(customer) => {
-                if views.people().customer(customer).is_none() {
-                    return Err(Rejection::not_found("customer", customer.to_string()).into());
-                }
-            }
-            Role::Administrator | Role::Auditor => {}
+        }
+        if let Some(customer) = role.customer()
+            && views.people().customer(&customer).is_none()
+        {
+            return Err(Rejection::not_found("customer", customer.to_string()).into());
         }
         let (secret, stored) = new_secret().map_err(|error| EngineError::Internal(error.to_string()))?;
         let id = TokenId::new(Ulid::generate());
@@ -149,22 +146,61 @@ impl Engine {
         id: TokenId,
         key: Option<IdempotencyKey>,
     ) -> Result<Position, EngineError> {
-        must(principal, Action::Administer, Resource::Tokens)?;
+        must(principal, &self.views(), Action::Administer, Resource::Tokens)?;
         let (acting, key) = (Acting::from(principal), key.as_ref());
         if let Some(earlier) = self.first_answer(&acting, key).await? {
             return Ok(super::Stored::earlier(earlier).position);
         }
-        let views = self.views();
-        let token = views.people().token(&id);
-        let token = token.ok_or_else(|| Rejection::NotFound { what: "token", input: "id", key: id.to_string() })?;
-        let stored = if token.revoked {
-            self.keep_answer(&acting, key, StreamId::Access, views.position()).await?
-        } else {
+        let give_up_at = tokio::time::Instant::now() + RETRY_FOR;
+        let mut views = self.views();
+        let stored = loop {
+            let token = views.people().token(&id);
+            let token = token.ok_or_else(|| Rejection::NotFound { what: "token", input: "id", key: id.to_string() })?;
+            if token.revoked {
+                break self.keep_answer(&acting, key, StreamId::Access, views.position()).await?;
+            }
+            self.somebody_administers_without(token, &views)?;
             let event = AccessEvent::from(TokenRevoked { token: id });
-            self.append(&acting, key, StreamId::Access, Expected::Any, vec![event.into()]).await?
+            // Two administrators' tokens that are taken back at once would each leave the other.
+            let expected = Expected::At(views.people().access_version());
+            match self.append(&acting, key, StreamId::Access, expected, vec![event.into()]).await {
+                Err(EngineError::Conflict { actual, .. }) if tokio::time::Instant::now() < give_up_at => {
+                    views = self.views_at(actual, VIEW_WAIT).await?;
+                }
+                stored => break stored?,
+            }
         };
         self.views_at(stored.position, VIEW_WAIT).await?;
         Ok(stored.position)
+    }
+
+    /// A desk that nobody can administer is locked for good to whoever has no shell on its machine.
+    fn somebody_administers_without(&self, token: &TokenRow, views: &Views) -> Result<(), Rejection> {
+        let now = self.now();
+        let administers = |token: &TokenRow| token.role == Role::Administrator && token.holds(now);
+        let others = || views.people().tokens().any(|other| other.id != token.id && administers(other));
+        if !administers(token) || others() {
+            return Ok(());
+        }
+        let reason = "it is the last administrator's token that holds: make another one first, then take this one back";
+        Err(Rejection::Invalid { field: "id", reason: reason.into() })
+    }
+
+    /// Puts on record what somebody is about to read by a token whose reads are recorded ([`Principal::recorded`]). Whoever
+    /// cannot be recorded reads nothing. The views that show it come after it, so that whoever reads the log finds it there.
+    ///
+    /// # Errors
+    /// When it is over the limit, or cannot be stored.
+    pub async fn record_read(
+        &self,
+        principal: &Principal,
+        token: TokenId,
+        asked: String,
+    ) -> Result<Arc<Views>, EngineError> {
+        let event = docket_core::access::record_read(token, asked)?;
+        let acting = Acting::from(principal);
+        let stored = self.append(&acting, None, StreamId::Reads(token), Expected::Any, vec![event.into()]).await?;
+        self.views_at(stored.position, VIEW_WAIT).await
     }
 }
 
@@ -174,20 +210,17 @@ pub(super) fn holds(token: &TokenRow, views: &Views, at: Timestamp) -> bool {
 }
 
 /// An agent who has left does not come in any more, whatever tokens there are; one who comes back needs a new one.
-fn is_here(role: &Role, issued: Position, views: &Views) -> bool {
-    match role {
-        Role::Agent(agent) => {
-            let agent = views.desk().desk().agents.get(agent);
-            agent.is_some_and(|agent| !agent.retired && agent.left.is_none_or(|left| left < issued))
-        }
-        Role::Administrator | Role::Customer(_) | Role::Auditor => true,
-    }
+pub fn is_here(role: &Role, issued: Position, views: &Views) -> bool {
+    role.agent().is_none_or(|agent| {
+        let agent = views.desk().desk().agents.get(agent);
+        agent.is_some_and(|agent| !agent.retired && agent.left.is_none_or(|left| left < issued))
+    })
 }
 
 fn repeated(commit: &docket_core::event::Commit) -> Result<Issued, EngineError> {
     let issued = commit.events.iter().find_map(|event| match &event.event {
         Event::Access(AccessEvent::TokenIssued(issued)) => Some(issued.token),
-        Event::Access(AccessEvent::TokenRevoked(_))
+        Event::Access(AccessEvent::TokenRevoked(_) | AccessEvent::ReadRecorded(_))
         | Event::Ticket(_)
         | Event::Customer(_)
         | Event::Desk(_)

@@ -19,7 +19,7 @@ use docket_core::{
 };
 use docket_projections::{Projection, Views};
 
-use super::{Action, Engine, EngineError, Principal, Resource, can, must};
+use super::{Action, Engine, EngineError, Principal, Resource, must};
 
 /// An expensive question waits so long for a turn.
 const TURN_WAIT: Duration = Duration::from_secs(2);
@@ -129,7 +129,7 @@ impl Engine {
     /// # Errors
     /// When the principal may not, the log has no such position, all turns are taken, or the log cannot be read.
     pub async fn views_of(&self, principal: &Principal, position: Position) -> Result<Arc<Views>, EngineError> {
-        must(principal, Action::Read, Resource::Log)?;
+        must(principal, &self.views(), Action::Read, Resource::Log)?;
         let head = self.log.head().position;
         if position > head || position == Position::START {
             let reason = match head {
@@ -171,7 +171,7 @@ impl Engine {
     pub async fn history(&self, principal: &Principal, id: TicketId, views: &Views) -> Result<History, EngineError> {
         let not_found = || EngineError::from(Rejection::not_found("ticket", id.to_string()));
         let row = views.tickets().by_id(&id).ok_or_else(not_found)?;
-        if !can(principal, Action::Read, Resource::Ticket { requester: row.requester }) {
+        if !principal.may(views, Action::Read, row) {
             return Err(not_found());
         }
         let version = row.version;

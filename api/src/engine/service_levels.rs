@@ -46,7 +46,7 @@ impl Engine {
         dry_run: bool,
         key: Option<IdempotencyKey>,
     ) -> Result<Reapplied, EngineError> {
-        must(principal, Action::Administer, Resource::Desk)?;
+        must(principal, &self.views(), Action::Administer, Resource::Desk)?;
         let (acting, key) = (Acting::from(principal), key.filter(|_| !dry_run));
         let earlier = self.first_answer(&acting, key.as_ref()).await?;
         let (views, now) = (self.views(), self.now());
@@ -98,7 +98,7 @@ impl Engine {
         config: DeskConfig,
         period: ReportPeriod,
     ) -> Result<Comparison, EngineError> {
-        must(principal, Action::Read, Resource::Figures)?;
+        must(principal, &self.views(), Action::Read, Resource::AllTickets)?;
         let (engine, views) = (Arc::clone(self), self.views());
         self.in_turn(move |stop| {
             let mut what_if = supposed(&views, config)

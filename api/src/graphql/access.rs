@@ -15,19 +15,27 @@ use super::{
     relay::{Paging, connection, global_id, local_id, page_size},
     scalars::{BigInt, DateTime},
 };
-use crate::engine::{Action, EngineError, Principal, Resource};
+use crate::engine::{Action, Principal, Resource};
 
 /// What the bearer of a token is.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoleName {
     /// Configures the desk, makes tokens, and may do everything that an agent may.
     Administrator,
-    /// Works on tickets.
+    /// An agent who leads: works on the tickets of every queue and sees all figures.
+    Supervisor,
+    /// Works on the tickets of the agent's queues.
     Agent,
+    /// Reads the tickets of the agent's queues and adds notes.
+    LightAgent,
     /// Sees and writes to the own tickets.
     Customer,
-    /// Reads everything, changes nothing.
+    /// A customer who also sees the tickets of the own organisation; the own ones alone while there is none.
+    CustomerManager,
+    /// Reads everything, changes nothing; what is read is on record.
     Auditor,
+    /// A program that works on the tickets of every queue in its own name.
+    Service,
 }
 
 /// Whoever asks.
@@ -48,9 +56,9 @@ pub struct Viewer {
 pub struct TokenCreateInput {
     /// What its bearer is.
     role: RoleName,
-    /// Id of the agent, for the role `AGENT`.
+    /// Id of the agent, for the roles `SUPERVISOR`, `AGENT` and `LIGHT_AGENT`.
     agent: Option<ID>,
-    /// Id of the customer, for the role `CUSTOMER`.
+    /// Id of the customer, for the roles `CUSTOMER` and `CUSTOMER_MANAGER`.
     customer: Option<ID>,
     /// What it is for.
     label: String,
@@ -104,9 +112,9 @@ pub struct Token {
     pub id: ID,
     /// What the bearer of the token is.
     pub role: RoleName,
-    /// The agent, of a token with the role AGENT.
+    /// The agent, of a token with a role of agents.
     pub agent: Option<Agent>,
-    /// The customer, of a token with the role CUSTOMER.
+    /// The customer, of a token with a role of customers.
     pub customer: Option<Customer>,
     /// What the token is for.
     pub label: String,
@@ -137,11 +145,8 @@ impl Token {
     /// The token, when the session may see tokens.
     pub fn seen(session: &Session, id: TokenId) -> Option<Self> {
         let row = session.views.people().token(&id).filter(|_| session.can(Action::Read, Resource::Tokens))?;
-        let (agent, customer) = match &row.role {
-            Role::Agent(key) => (Agent::seen(session, key), None),
-            Role::Customer(id) => (None, Customer::seen(session, *id)),
-            Role::Administrator | Role::Auditor => (None, None),
-        };
+        let agent = row.role.agent().and_then(|key| Agent::seen(session, key));
+        let customer = row.role.customer().and_then(|id| Customer::seen(session, id));
         let bearer = Principal { role: row.role.clone(), label: row.label.clone(), token: Some(id) };
         Some(Self {
             id: global_id("token", id),
@@ -162,10 +167,47 @@ impl RoleName {
     const fn of(role: &Role) -> Self {
         match role {
             Role::Administrator => Self::Administrator,
+            Role::Supervisor(_) => Self::Supervisor,
             Role::Agent(_) => Self::Agent,
+            Role::LightAgent(_) => Self::LightAgent,
             Role::Customer(_) => Self::Customer,
+            Role::CustomerManager(_) => Self::CustomerManager,
             Role::Auditor => Self::Auditor,
+            Role::Service => Self::Service,
         }
+    }
+
+    /// The role, of the agent or the customer whom it needs. What is given and not used would be taken for granted.
+    fn role(self, agent: Option<AgentKey>, customer: Option<CustomerId>) -> Result<Role, Rejection> {
+        let unused = |field, roles| {
+            let reason = format!("it goes with the roles {roles} alone: leave it out");
+            Rejection::Invalid { field, reason }
+        };
+        let (of_agents, of_customers) = ("SUPERVISOR, AGENT and LIGHT_AGENT", "CUSTOMER and CUSTOMER_MANAGER");
+        match self {
+            Self::Supervisor | Self::Agent | Self::LightAgent if customer.is_some() => {
+                return Err(unused("customer", of_customers));
+            }
+            Self::Customer | Self::CustomerManager if agent.is_some() => return Err(unused("agent", of_agents)),
+            Self::Administrator | Self::Auditor | Self::Service => match (&agent, &customer) {
+                (Some(_), _) => return Err(unused("agent", of_agents)),
+                (None, Some(_)) => return Err(unused("customer", of_customers)),
+                (None, None) => {}
+            },
+            Self::Supervisor | Self::Agent | Self::LightAgent | Self::Customer | Self::CustomerManager => {}
+        }
+        let agent = || agent.ok_or(Rejection::Blank { field: "agent" });
+        let customer = || customer.ok_or(Rejection::Blank { field: "customer" });
+        Ok(match self {
+            Self::Administrator => Role::Administrator,
+            Self::Supervisor => Role::Supervisor(agent()?),
+            Self::Agent => Role::Agent(agent()?),
+            Self::LightAgent => Role::LightAgent(agent()?),
+            Self::Customer => Role::Customer(customer()?),
+            Self::CustomerManager => Role::CustomerManager(customer()?),
+            Self::Auditor => Role::Auditor,
+            Self::Service => Role::Service,
+        })
     }
 }
 
@@ -240,32 +282,9 @@ impl AccessMutations {
     ) -> Result<Option<TokenCreatePayload>, Error> {
         let asked = Asked::of(context)?;
         let done = async {
-            let missing = |what| EngineError::from(Rejection::Blank { field: what });
-            // What is given and not used would be taken for granted.
-            let unused = match input.role {
-                RoleName::Agent => input.customer.as_ref().map(|_| ("customer", "CUSTOMER")),
-                RoleName::Customer => input.agent.as_ref().map(|_| ("agent", "AGENT")),
-                RoleName::Administrator | RoleName::Auditor => {
-                    let agent = input.agent.as_ref().map(|_| ("agent", "AGENT"));
-                    agent.or(input.customer.as_ref().map(|_| ("customer", "CUSTOMER")))
-                }
-            };
-            if let Some((field, role)) = unused {
-                let reason = format!("it goes with the role {role} alone: leave it out");
-                return Err(Rejection::Invalid { field, reason }.into());
-            }
-            let role = match input.role {
-                RoleName::Administrator => Role::Administrator,
-                RoleName::Auditor => Role::Auditor,
-                RoleName::Agent => {
-                    let agent = key_of::<AgentKey>("agent", "agent", input.agent.as_ref())?;
-                    Role::Agent(agent.ok_or_else(|| missing("agent"))?)
-                }
-                RoleName::Customer => {
-                    let customer = key_of::<CustomerId>("customer", "customer", input.customer.as_ref())?;
-                    Role::Customer(customer.ok_or_else(|| missing("customer"))?)
-                }
-            };
+            let agent = key_of::<AgentKey>("agent", "agent", input.agent.as_ref())?;
+            let customer = key_of::<CustomerId>("customer", "customer", input.customer.as_ref())?;
+            let role = input.role.role(agent, customer)?;
             let (engine, ends) = (&asked.session.engine, input.expires_at.map(|at| at.0));
             engine.issue_token(&asked.session.principal, role, &input.label, ends, asked.key()?).await
         };

@@ -27,11 +27,14 @@ use std::{
 };
 
 use async_graphql::{Context, Error, SDLExportOptions, Schema, SchemaBuilder, ValidationMode};
-use docket_core::ids::{Position, TicketId};
-use docket_projections::Views;
+use docket_core::{
+    access::Scope,
+    ids::{Position, TicketId},
+};
+use docket_projections::{TicketRow, Views};
 use tokio::sync::OnceCell;
 
-use crate::engine::{Action, Engine, History, Principal, Resource, can, must};
+use crate::engine::{Action, Engine, History, Principal, Resource, must};
 
 /// The schema.
 pub type DocketSchema = Schema<query::Query, mutation::Mutation, subscription::Subscription>;
@@ -104,13 +107,23 @@ impl Session {
     }
 
     /// True when the principal may do it.
-    pub fn can(&self, action: Action, resource: Resource) -> bool {
-        can(&self.principal, action, resource)
+    pub fn can(&self, action: Action, resource: Resource<'_>) -> bool {
+        self.principal.rights(&self.views).can(action, resource)
+    }
+
+    /// True when the principal may do it with a ticket.
+    pub fn may(&self, action: Action, row: &TicketRow) -> bool {
+        self.principal.may(&self.views, action, row)
+    }
+
+    /// Which tickets the principal sees at the session's moment.
+    pub fn scope(&self) -> Scope {
+        self.principal.rights(&self.views).scope()
     }
 
     /// FORBIDDEN unless the principal may do it.
-    pub fn need(&self, action: Action, resource: Resource) -> Result<(), Error> {
-        must(&self.principal, action, resource).map_err(|error| error::top_level(&error))
+    pub fn need(&self, action: Action, resource: Resource<'_>) -> Result<(), Error> {
+        must(&self.principal, &self.views, action, resource).map_err(|error| error::top_level(&error))
     }
 }
 

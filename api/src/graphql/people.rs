@@ -209,7 +209,8 @@ impl PeopleQueries {
         session.need(Action::Read, Resource::Figures)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().teams;
-        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Team, key);
+        let scope = session.scope();
+        let held = |key: &str| session.views.holds_unfinished(&scope, LeavingKind::Team, key);
         let page = desk_page(parts, &paging, held, |key| Team::seen(session, key))?;
         Ok(Some(page.into()))
     }
@@ -228,7 +229,8 @@ impl PeopleQueries {
         session.need(Action::Read, Resource::Figures)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().agents;
-        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Agent, key);
+        let scope = session.scope();
+        let held = |key: &str| session.views.holds_unfinished(&scope, LeavingKind::Agent, key);
         let page = desk_page(parts, &paging, held, |key| Agent::seen(session, key))?;
         Ok(Some(page.into()))
     }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Error, ID, Interface, MergedObject, Object, SimpleObject};
-use docket_core::ids::{
-    AgentKey, CalendarKey, CategoryKey, CommitId, CustomerId, FieldKey, PolicyKey, Position, QueueKey, StreamId,
-    TeamKey, TicketId, TokenId,
+use docket_core::{
+    access::Scope,
+    ids::{
+        AgentKey, CalendarKey, CategoryKey, CommitId, CustomerId, FieldKey, PolicyKey, Position, QueueKey, StreamId,
+        TeamKey, TicketId, TokenId,
+    },
 };
 use docket_projections::ReportPeriod;
 
@@ -101,10 +104,11 @@ pub struct ServerStatus {
     pub now: DateTime,
     /// The log takes writes.
     pub writable: bool,
-    /// Tickets that timers and runs over many tickets left alone because nothing can be done with them for now. Empty for
-    /// customers.
+    /// Tickets that timers and runs over many tickets left alone because nothing can be done with them for now, of those that
+    /// you may see. Empty for customers.
     pub set_aside: Vec<SetAside>,
-    /// What acts by itself because of what the log says, with how far it is behind. Empty for customers.
+    /// What acts by itself because of what the log says, with how far it is behind. Empty for customers, and for agents of
+    /// some queues only.
     pub reactors: Vec<Reactor>,
 }
 
@@ -163,6 +167,12 @@ impl ServerQueries {
     /// How the server stands.
     async fn server_status(&self, context: &Context<'_>) -> Result<ServerStatus, Error> {
         let session = Session::of(context)?;
+        let (views, scope) = (&session.views, session.scope());
+        let in_scope = |aside: &&crate::engine::SetAside| {
+            // A ticket that no view has belongs to nobody's queue.
+            let row = views.tickets().by_id(&aside.ticket);
+            row.map_or(scope == Scope::Everything, |row| views.tickets().covered(&scope, row))
+        };
         let sees_figures = session.can(Action::Read, Resource::Figures);
         Ok(ServerStatus {
             version: env!("CARGO_PKG_VERSION"),
@@ -171,11 +181,11 @@ impl ServerQueries {
             now: session.engine.now().into(),
             writable: session.engine.log().read_only().is_none(),
             set_aside: if sees_figures {
-                session.engine.set_aside().iter().map(SetAside::from).collect()
+                session.engine.set_aside().iter().filter(in_scope).map(SetAside::from).collect()
             } else {
                 vec![]
             },
-            reactors: if sees_figures {
+            reactors: if session.can(Action::Read, Resource::AllTickets) {
                 session.engine.reactors().into_iter().map(Reactor::from).collect()
             } else {
                 vec![]
@@ -210,7 +220,7 @@ impl ServerQueries {
         Ok(found)
     }
 
-    /// What happened in a period, `[from, to)`, counted.
+    /// What happened in a period, `[from, to)`, to the tickets that you may see, counted. Not for customers.
     #[graphql(complexity = "500 + child_complexity")]
     async fn report(
         &self,
@@ -236,9 +246,9 @@ impl ServerQueries {
             Some(instants) => instants.into_iter().map(|at| at.0).collect(),
         };
         let period = ReportPeriod { from: from.map(|at| at.0), to: to.map(|at| at.0) };
-        let views = Arc::clone(&session.views);
+        let (views, scope) = (Arc::clone(&session.views), session.scope());
         let work = move |stop: &Stop| {
-            views.report_until(period, &instants, &|| stop.is_wanted()).ok_or_else(EngineError::unwanted)
+            views.report_until(&scope, period, &instants, &|| stop.is_wanted()).ok_or_else(EngineError::unwanted)
         };
         let report = session.engine.in_turn(work).await;
         Ok(Some(report.map_err(|error| top_level(&error))?.into()))

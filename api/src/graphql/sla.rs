@@ -286,7 +286,7 @@ pub struct SlaQueries;
 impl SlaQueries {
     /// What service levels would have come to under other policies or calendars: the whole log is folded once more with those
     /// of the file in place of every version of the same keys. Nothing is written. Few such questions are answered at once: UNAVAILABLE
-    /// with `retryAfterS` says when to come back.
+    /// with `retryAfterS` says when to come back. For whoever sees the tickets of every queue.
     #[graphql(complexity = "2000 + child_complexity")]
     async fn sla_what_if(
         &self,
@@ -296,7 +296,7 @@ impl SlaQueries {
         #[graphql(desc = "Only clocks that ended before this instant.")] to: Option<DateTime>,
     ) -> Result<Option<SlaComparison>, Error> {
         let session = Session::of(context)?;
-        session.need(Action::Read, Resource::Figures)?;
+        session.need(Action::Read, Resource::AllTickets)?;
         if let (Some(from), Some(to)) = (&from, &to)
             && from.0 >= to.0
         {

@@ -99,7 +99,7 @@ impl Subscription {
         }))
     }
 
-    /// A queue's counters: at once, and then whenever they change.
+    /// A queue's counters: at once, and then whenever they change. For whoever may read the tickets of the queue.
     async fn queue_updated(
         &self,
         context: &Context<'_>,
@@ -112,6 +112,7 @@ impl Subscription {
         if !session.views.desk().desk().queues.contains_key(&key) {
             return Err(unknown());
         }
+        session.need(Action::Read, Resource::Counters(&key))?;
         let moved = session.engine.live_views().watch();
         let stopping = session.engine.stopping();
         let state = (session, moved, stopping, None::<QueueCounters>, false);
@@ -127,6 +128,10 @@ impl Subscription {
                     }
                     moved.borrow_and_update();
                     let views = session.engine.views();
+                    // The right may be gone since the last event.
+                    if !session.at(&views).can(Action::Read, Resource::Counters(&key)) {
+                        return Some((Err(forbidden()), (session, moved, stopping, shown, true)));
+                    }
                     let counters = QueueCounters::of(&views, &key, session.engine.now());
                     if shown.as_ref() != Some(&counters) {
                         let Some(queue) = Queue::seen(&session.at(&views), &key) else {

@@ -31,10 +31,10 @@ pub struct Administrator {
     pub name: String,
 }
 
-/// Docket itself, an import, or somebody who is not shown to you.
+/// Docket itself, a program, an auditor, an import, or somebody who is not shown to you.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct System {
-    /// What people read: `Docket`, `import of …`, `the desk`, `another customer`.
+    /// What people read: `Docket`, the label of a token, `import of …`, `the desk`, `another customer`.
     pub name: String,
 }
 
@@ -80,6 +80,7 @@ impl Actor {
             },
             event::Actor::Administrator(label) => Self::Administrator(Administrator { name: label.clone() }),
             event::Actor::System => system("Docket"),
+            event::Actor::Auditor(label) | event::Actor::Service(label) => system(label),
             event::Actor::Imported(source) => system(&format!("import of {source}")),
             event::Actor::Unknown(name) => system(name),
         }

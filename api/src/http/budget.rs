@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-use docket_core::{access::Role, event::Actor, ids::TokenId};
+use docket_core::{event::Actor, ids::TokenId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Principal;
@@ -91,16 +91,13 @@ pub struct Budgets {
     principals: Mutex<HashMap<Whose, Weak<Share>>>,
 }
 
-/// Whose a budget is. An agent or a customer has one, whatever the number of tokens. Administrators and auditors have no name
-/// but the label of a token, which several may have: each of their tokens has one.
+/// Whose a budget is. An agent or a customer has one, whatever the number of tokens. Administrators, auditors and services have
+/// no name but the label of a token, which several may have: each of their tokens has one.
 type Whose = (Actor, Option<TokenId>);
 
 fn whose(principal: &Principal) -> Whose {
-    let token = match principal.role {
-        Role::Administrator | Role::Auditor => principal.token,
-        Role::Agent(_) | Role::Customer(_) => None,
-    };
-    (principal.actor(), token)
+    let has_a_name = principal.agent().is_some() || principal.customer().is_some();
+    (principal.actor(), principal.token.filter(|_| !has_a_name))
 }
 
 impl Budgets {
@@ -198,7 +195,7 @@ impl SocketBudget {
 
 #[cfg(test)]
 mod tests {
-    use docket_core::ids::AgentKey;
+    use docket_core::{access::Role, ids::AgentKey};
     use futures_util::FutureExt;
     use ulid::Ulid;
 

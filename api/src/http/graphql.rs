@@ -182,6 +182,16 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// What is asked, as it was sent: what goes on record of whoever is recorded.
+    pub fn asked(&self) -> String {
+        let Self { query, variables, operation_name, extensions: _ } = self;
+        let mut asked = serde_json::Map::new();
+        for (name, value) in [("query", query), ("operationName", operation_name), ("variables", variables)] {
+            asked.extend(value.clone().map(|value| (name.to_owned(), value)));
+        }
+        Value::Object(asked).to_string()
+    }
+
     /// The client asks what its operation costs.
     fn tells_cost(&self) -> bool {
         self.extensions.as_ref().is_some_and(|extensions| extensions["cost"] == true)
@@ -264,6 +274,7 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
         from_body(body, app.door.body, app.engine.stopping()).await?
     };
     let tell_cost = payload.tells_cost();
+    let recorded = principal.recorded().map(|token| (token, payload.asked()));
     let fit = payload.prepare(&app.documents).map_err(|unfit| {
         // Clients of old expect 200 for whatever is wrong inside of a well-formed request.
         let legacy = media == MediaType::Json && unfit.code != code::BAD_REQUEST;
@@ -275,6 +286,14 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
         return Err(Refusal::method("POST", "mutations and subscriptions are sent by POST"));
     }
     let mut session = app.session(principal);
+    if let Some((token, asked)) = recorded.filter(|_| is_query) {
+        let recorded = session.engine.record_read(&session.principal, token, asked).await;
+        session.views = recorded.map_err(|error| {
+            let rejected = matches!(error, EngineError::Rejected { .. });
+            let status = if rejected { StatusCode::BAD_REQUEST } else { StatusCode::SERVICE_UNAVAILABLE };
+            Refusal { status, errors: vec![unrecorded(&error)], allow: None }
+        })?;
+    }
     if let Some(wanted) = position_in(&parts.headers, MIN_POSITION)? {
         session.engine.follow(wanted).map_err(|error| Refusal::bad_request(error.to_string()))?;
         session.views = session
@@ -312,6 +331,13 @@ async fn answer(app: &App, media: MediaType, request: Request<Body>) -> Result<R
     }
     fit.shape.complete(&mut response);
     Ok(respond(media, response))
+}
+
+/// What cannot be put on record is not read.
+pub fn unrecorded(error: &EngineError) -> ServerError {
+    let code = if let EngineError::Rejected { .. } = error { code::BAD_REQUEST } else { code::UNAVAILABLE };
+    let message = format!("what an auditor reads is put on record first, and this could not be: {error}");
+    coded(ServerError::new(message, None), code)
 }
 
 /// Says what the operation costs: in its refusal, or beside its answer.

@@ -26,7 +26,7 @@ use super::{
     budget::{Over, Paid, SocketBudget},
     document::Unfit,
     door::Place,
-    graphql::{Payload, add_codes, is_request_error, log},
+    graphql::{Payload, add_codes, is_request_error, log, unrecorded},
     plain,
 };
 use crate::{engine::Principal, graphql::error::code};
@@ -290,15 +290,32 @@ impl Connection {
                 return failed(Unfit::new(code, over.to_string()).into_errors());
             }
         };
+        let recorded = principal.recorded().map(|token| (token, payload.asked()));
         let fit = match payload.prepare(&self.app.documents) {
             Ok(fit) => fit,
             Err(unfit) => return failed(unfit.into_errors()),
         };
-        let request = fit.request.data(self.app.session(principal.clone()));
+        let recorded = recorded.filter(|_| fit.kind != OperationType::Mutation);
+        let mut session = self.app.session(principal.clone());
         let (schema, sender, name) = (self.app.schema.clone(), self.sender.clone(), id.clone());
         let (answer, budget) = (fit.shape, Arc::clone(budget));
         let work = async move {
             let _operation = operation;
+            if let Some((token, asked)) = recorded {
+                match session.engine.record_read(&session.principal, token, asked).await {
+                    Ok(views) => session.views = views,
+                    Err(error) => {
+                        let errors = vec![unrecorded(&error)];
+                        log(&errors);
+                        let text = message(Some(&name), "error", Some(errors));
+                        let (paid, id) = (budget.bytes(0).await, name);
+                        // Nobody listens once the socket is closed.
+                        _ = sender.send(FromOperation { id, last: true, text, paid });
+                        return;
+                    }
+                }
+            }
+            let request = fit.request.data(session);
             let mut responses = match fit.kind {
                 OperationType::Mutation => {
                     // It goes on by itself when its client goes away: it is never left half-answered.

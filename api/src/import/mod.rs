@@ -739,7 +739,7 @@ impl<'a> Importer<'a> {
         let Some(name) = name else { return Ok(None) };
         let (key, there) = Desk::key_for_name(&self.desk.agents, &name, |a: &AgentDefinition| a.name.as_str());
         if !there {
-            let agent = AgentDefinition { key: AgentKey::clone(&key), name, teams: vec![] };
+            let agent = AgentDefinition { key: AgentKey::clone(&key), name, teams: vec![], queues: None };
             self.make("agent", AgentDefined { agent }.into())?;
         }
         Ok(Some(key))

@@ -314,8 +314,13 @@ impl DeskConfig {
             }
         }
         for agent in &self.agents {
+            let place = format!("agent {}", agent.key);
             for team in &agent.teams {
-                check.known(&format!("agent {}", agent.key), "team", Some(team.as_str()), &known.teams);
+                check.known(&place, "team", Some(team.as_str()), &known.teams);
+            }
+            // A queue that was retired still holds its finished tickets, and somebody may go on reading them.
+            for queue in agent.queues.iter().flat_map(BTreeMap::keys).filter(|q| !present.queues.contains_key(*q)) {
+                check.known(&place, "queue", Some(queue.as_str()), &known.queues);
             }
         }
         self.check_categories(&mut check, &known.categories);

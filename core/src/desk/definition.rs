@@ -1,6 +1,8 @@
 //! What the parts of a desk are, but for calendars and policies. The same form is stored in events and written in desk
 //! files.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -74,6 +76,43 @@ pub struct AgentDefinition {
     /// The teams that the agent belongs to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teams: Vec<TeamKey>,
+    /// What the agent may do with the tickets of each queue, and nothing with those of queues that are left out. Without it
+    /// the agent works on the tickets of every queue, also of those that come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queues: Option<BTreeMap<QueueKey, QueueRight>>,
+}
+
+/// What an agent may do with the tickets of a queue; each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueRight {
+    /// Nothing: to the agent they are not there.
+    None,
+    /// Read them, with what is internal.
+    Read,
+    /// Work on them.
+    Work,
+}
+
+impl QueueRight {
+    /// Name as it is written and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Read => "read",
+            Self::Work => "work",
+        }
+    }
+}
+
+impl AgentDefinition {
+    /// What the agent may do with the tickets of a queue.
+    pub fn right_in(&self, queue: &QueueKey) -> QueueRight {
+        match &self.queues {
+            None => QueueRight::Work,
+            Some(queues) => queues.get(queue).copied().unwrap_or(QueueRight::None),
+        }
+    }
 }
 
 /// What tickets are about, as a tree.

@@ -14,7 +14,8 @@ use imbl::OrdMap;
 
 pub use config::{Change, DeskConfig, DeskProblem, Leaving, LeavingKind};
 pub use definition::{
-    AgentDefinition, CategoryDefinition, FieldDefinition, FieldType, QueueDefinition, StatusDefinition, TeamDefinition,
+    AgentDefinition, CategoryDefinition, FieldDefinition, FieldType, QueueDefinition, QueueRight, StatusDefinition,
+    TeamDefinition,
 };
 pub use event::{
     AgentDefined, AgentRetired, CalendarDefined, CalendarRetired, CategoryDefined, CategoryRetired, DeskEvent,
@@ -222,6 +223,18 @@ impl Desk {
         let of_category = || self.statuses.values().filter(|s| !s.retired && s.definition.category == category);
         let status = of_category().find(|s| s.definition.default).or_else(|| of_category().next())?;
         Some(StatusRef { key: status.definition.key.clone(), category })
+    }
+
+    /// The queue that a ticket waits in when nobody named one: the one marked as default, else the first by key.
+    pub fn default_queue(&self) -> Option<&QueueKey> {
+        let live = || self.queues.values().filter(|queue| !queue.retired);
+        let queue = live().find(|queue| queue.definition.default).or_else(|| live().next())?;
+        Some(&queue.definition.key)
+    }
+
+    /// What an agent may do with the tickets of a queue: nothing for whoever the desk never had.
+    pub fn right_in(&self, agent: &AgentKey, queue: &QueueKey) -> QueueRight {
+        self.agents.get(agent).map_or(QueueRight::None, |agent| agent.definition.right_in(queue))
     }
 
     /// The tracks that have, or ever had, a policy, in the order of their names.

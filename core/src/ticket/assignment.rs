@@ -13,6 +13,7 @@ use super::{
     words::{PickUp, SlaReason, StatusCategory},
 };
 use crate::{
+    desk::QueueRight,
     event::Actor,
     ids::{AgentKey, QueueKey, TeamKey},
     rejection::Rejection,
@@ -38,6 +39,13 @@ impl Rule for AssignAgent<'_> {
         };
         if ticket.agent.as_ref() == Some(agent) {
             return Ok(vec![]);
+        }
+        if context.desk.right_in(agent, &ticket.queue) < QueueRight::Work {
+            let reason = format!(
+                "{agent} does not work on the tickets of queue {}: assign it to somebody who does, or transfer it first",
+                ticket.queue
+            );
+            return Err(Rejection::Invalid { field: "agent", reason });
         }
         // Who takes a ticket has picked it up.
         let taken = matches!(context.actor, Actor::Agent(own) if own == agent);
@@ -93,9 +101,16 @@ impl Rule for Transfer<'_> {
         if ticket.queue == *self.0 {
             return Ok(vec![]);
         }
-        let pick_up = pick_up_in(ticket, self.0, ticket.status.category, context);
-        let event = QueueChanged { to: self.0.clone(), from: ticket.queue.clone(), pick_up }.into();
-        Ok(with_policies(ticket, vec![event], SlaReason::QueueChanged, context))
+        // Whoever does not work there could not even see it: it waits in its new queue for somebody who does.
+        let stays = |agent: &&AgentKey| context.desk.right_in(agent, self.0) == QueueRight::Work;
+        let left_by = ticket.agent.as_ref().filter(|agent| !stays(agent));
+        let pick_up = match left_by {
+            None => pick_up_in(ticket, self.0, ticket.status.category, context),
+            Some(_) => None,
+        };
+        let moved = QueueChanged { to: self.0.clone(), from: ticket.queue.clone(), pick_up }.into();
+        let left = left_by.map(|from| AgentUnassigned { from: from.clone() }.into());
+        Ok(with_policies(ticket, std::iter::once(moved).chain(left).collect(), SlaReason::QueueChanged, context))
     }
 }
 

@@ -116,7 +116,7 @@ pub(super) struct AddNote<'a> {
 
 impl Rule for AddNote<'_> {
     const COMMUTES: bool = true;
-    const RIGHT: Right = Right::Work;
+    const RIGHT: Right = Right::Note;
     const ALLOWED_IN: fn(StatusCategory) -> bool = in_any_status;
 
     fn refers_to(&self) -> Vec<Reference<'_>> {

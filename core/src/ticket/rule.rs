@@ -31,6 +31,8 @@ pub struct Context<'a> {
 pub enum Right {
     /// To ask for something: what customers do on their own tickets.
     Ask,
+    /// To note something that only the desk reads.
+    Note,
     /// To work on tickets.
     Work,
 }
@@ -93,12 +95,7 @@ pub(super) fn judge<R: Rule>(
 
 /// The queue that a ticket waits in when nobody named one.
 pub(super) fn default_queue(desk: &Desk) -> Result<QueueKey, Rejection> {
-    let live = || desk.queues.values().filter(|queue| !queue.retired);
-    live()
-        .find(|queue| queue.definition.default)
-        .or_else(|| live().next())
-        .map(|queue| queue.definition.key.clone())
-        .ok_or_else(|| Rejection::not_found("queue", "default"))
+    desk.default_queue().cloned().ok_or_else(|| Rejection::not_found("queue", "default"))
 }
 
 /// The status that stands for a category when nobody named one.

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use docket_core::{
+    access::{Resource, Scope},
     ids::{AgentKey, CategoryKey, CustomerId, QueueKey, StatusKey, TeamKey},
     ticket::{Channel, Priority, StatusCategory},
     time::Timestamp,
 };
 
-use super::TicketsView;
+use super::{TicketRow, TicketsView};
 use crate::set::TicketSet;
 
 /// Which tickets are wanted: every part that is set must hold; a list holds when the ticket has one of its values.
@@ -52,9 +53,29 @@ impl TicketFilter {
 }
 
 impl TicketsView {
-    /// The tickets that match.
-    pub fn select(&self, filter: &TicketFilter) -> TicketSet {
-        let mut selected: Option<TicketSet> = None;
+    /// What a ticket is to the table of rights.
+    pub fn resource(&self, row: &TicketRow) -> Option<Resource<'_>> {
+        Some(Resource::Ticket { requester: row.requester, queue: self.queues.name(row.queue)? })
+    }
+
+    /// True when a ticket belongs to a scope.
+    pub fn covered(&self, scope: &Scope, row: &TicketRow) -> bool {
+        self.queues.name(row.queue).is_some_and(|queue| scope.covers(row.requester, queue))
+    }
+
+    /// The tickets of a scope; `None` for all of them.
+    pub(crate) fn within(&self, scope: &Scope) -> Option<TicketSet> {
+        match scope {
+            Scope::Everything => None,
+            Scope::Queues(queues) => Some(self.by_queue.union_of(queues.iter().filter_map(|q| self.queues.find(q)))),
+            Scope::Requester(own) => Some(self.by_requester.get(own).cloned().unwrap_or_default()),
+        }
+    }
+
+    /// The tickets of a scope that match.
+    pub fn select(&self, scope: &Scope, filter: &TicketFilter) -> TicketSet {
+        // The scope comes first, so that neither counts nor cursors tell of what lies outside.
+        let mut selected: Option<TicketSet> = self.within(scope);
         let mut narrow = |set: TicketSet| {
             selected = Some(match &selected {
                 None => set,

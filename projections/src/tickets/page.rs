@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, fmt, ops::Bound, str::FromStr};
 
-use docket_core::{ids::Position, ticket::Priority, time::Timestamp};
+use docket_core::{access::Scope, ids::Position, ticket::Priority, time::Timestamp};
 
 use super::{TicketFilter, TicketRow, TicketsView};
 use crate::set::TicketSet;
@@ -124,9 +124,9 @@ const SMALL: u64 = 2_000;
 const NEVER: i64 = i64::MAX;
 
 impl TicketsView {
-    /// One page of the tickets that match. A cursor is a place in the order, whether or not its ticket is still there.
-    pub fn page(&self, filter: &TicketFilter, request: &PageRequest) -> Page {
-        self.page_of(&self.select(filter), request, SMALL)
+    /// One page of the tickets of a scope that match. A cursor is a place in the order, whether or not its ticket is still there.
+    pub fn page(&self, scope: &Scope, filter: &TicketFilter, request: &PageRequest) -> Page {
+        self.page_of(&self.select(scope, filter), request, SMALL)
     }
 
     fn page_of(&self, set: &TicketSet, request: &PageRequest, small: u64) -> Page {

@@ -122,10 +122,10 @@ impl Queue {
         self.views.desk().desk().queues.get(&self.key).is_none_or(|queue| queue.retired)
     }
 
-    /// What it holds now. Null for customers.
+    /// What it holds now. Null for customers, and for agents who may not read its tickets.
     async fn counters(&self, context: &Context<'_>) -> Result<Option<QueueCounters>, Error> {
-        let session = Session::of(context)?;
-        if !session.can(Action::Read, Resource::Figures) {
+        let session = Session::of(context)?.at(&self.views);
+        if !session.can(Action::Read, Resource::Counters(&self.key)) {
             return Ok(None);
         }
         Ok(Some(QueueCounters::of(&self.views, &self.key, session.engine.now())))
@@ -488,7 +488,7 @@ impl DeskQueries {
         Ok(local_id::<QueueKey>("queue", &id).and_then(|key| Queue::seen(session, &key)))
     }
 
-    /// The queues of the desk, and those that were retired and still hold unfinished tickets.
+    /// The queues of the desk, and those that were retired and still hold unfinished tickets that you may see.
     #[graphql(complexity = "page_size(first, last) * child_complexity")]
     async fn queues(
         &self,
@@ -502,12 +502,14 @@ impl DeskQueries {
         session.need(Action::Read, Resource::Desk)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().queues;
-        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Queue, key);
+        let scope = session.scope();
+        let held = |key: &str| session.views.holds_unfinished(&scope, LeavingKind::Queue, key);
         let page = desk_page(parts, &paging, held, |key| Queue::seen(session, key))?;
         Ok(Some(page.into()))
     }
 
-    /// What tickets are about: the categories of the desk, and those that were retired and unfinished tickets still have.
+    /// What tickets are about: the categories of the desk, and those that were retired and unfinished tickets that you may see
+    /// still have.
     #[graphql(complexity = "page_size(first, last) * child_complexity")]
     async fn categories(
         &self,
@@ -521,7 +523,8 @@ impl DeskQueries {
         session.need(Action::Read, Resource::Desk)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().categories;
-        let held = |key: &str| session.views.holds_unfinished(LeavingKind::Category, key);
+        let scope = session.scope();
+        let held = |key: &str| session.views.holds_unfinished(&scope, LeavingKind::Category, key);
         let page = desk_page(parts, &paging, held, |key| Category::seen(session, key))?;
         Ok(Some(page.into()))
     }

@@ -45,11 +45,8 @@ async fn page(
             return Err(hidden("DUE_AT"));
         }
     }
-    let mut filter = filter.map(|filter| filter.to_core(session)).transpose()?.unwrap_or_default();
-    if let Some(customer) = customer {
-        // The rule stands in the selection, so that neither counts nor cursors tell of others' tickets.
-        filter.requester = Some(customer);
-    }
+    let filter = filter.map(|filter| filter.to_core(session)).transpose()?.unwrap_or_default();
+    let scope = session.scope();
     let order_by = order.map_or(Order::Number, |order| match order.field {
         TicketOrderField::Number => Order::Number,
         TicketOrderField::Priority => Order::Priority,
@@ -79,10 +76,10 @@ async fn page(
     };
     let page = if filter.walks_rows() && session.views.tickets().len() > MANY {
         let views = Arc::clone(&session.views);
-        let page = session.engine.beside(move || Ok(views.tickets().page(&filter, &request))).await;
+        let page = session.engine.beside(move || Ok(views.tickets().page(&scope, &filter, &request))).await;
         page.map_err(|error| top_level(&error))?
     } else {
-        session.views.tickets().page(&filter, &request)
+        session.views.tickets().page(&scope, &filter, &request)
     };
     let ticket = |number| Ticket { views: Arc::clone(&session.views), number };
     let slice = Slice {

@@ -36,7 +36,7 @@ use super::{
     timeline::{TimelineConnection, entries},
     words::{Channel, Priority},
 };
-use crate::engine::{Action, Resource, explanations, latest};
+use crate::engine::{Action, explanations, latest};
 
 /// A ticket. What is internal to the desk is null or empty for customers.
 #[derive(Debug, Clone)]
@@ -286,9 +286,8 @@ impl Ticket {
 impl Ticket {
     /// The ticket, when the session may see it: the only way to one, whatever edge leads to it.
     pub fn seen(session: &Session, id: TicketId) -> Option<Self> {
-        let row = session.views.tickets().by_id(&id)?;
-        let resource = Resource::Ticket { requester: row.requester };
-        session.can(Action::Read, resource).then(|| Self { views: Arc::clone(&session.views), number: row.number })
+        let row = session.views.tickets().by_id(&id).filter(|row| session.may(Action::Read, row))?;
+        Some(Self { views: Arc::clone(&session.views), number: row.number })
     }
 
     fn row(&self) -> Result<&TicketRow, Error> {
@@ -296,7 +295,6 @@ impl Ticket {
     }
 
     fn internal(&self, context: &Context<'_>) -> Result<bool, Error> {
-        let resource = Resource::Ticket { requester: self.row()?.requester };
-        Ok(Session::of(context)?.can(Action::ReadInternal, resource))
+        Ok(Session::of(context)?.at(&self.views).may(Action::ReadInternal, self.row()?))
     }
 }
