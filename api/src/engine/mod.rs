@@ -2,7 +2,7 @@
 //!
 //! `access` says who may do what, `keys` what an idempotency key is bound to, `commands` how a ticket is worked on, `desk` and
 //! `people` how the desk, customers and tokens are changed, `reads` how the log is read without holding up anybody,
-//! `service_levels` what many tickets need at once, `reactors` what acts by itself.
+//! `service_levels` what many tickets need at once, `reactors` what acts by itself, `presence` what is true for moments only.
 
 mod access;
 mod commands;
@@ -10,6 +10,7 @@ mod desk;
 mod error;
 mod keys;
 mod people;
+mod presence;
 mod reactors;
 mod reads;
 mod service_levels;
@@ -35,6 +36,7 @@ use docket_store::{ContentStore, EventLog, Follower, Page, ReadError};
 pub use error::{EngineError, chain};
 pub use keys::IdempotencyKey;
 pub use people::{Issued, NewCustomer, is_here};
+pub use presence::Looker;
 pub use reactors::{ReactorStatus, SetAside};
 pub use reads::{History, Stop};
 pub use service_levels::{Reapplied, explanations, latest, supposed};
@@ -62,6 +64,8 @@ pub struct Engine {
     tickets: Mutex<HashMap<TicketId, Loaded>>,
     /// When each token last let somebody in: lost with the engine on purpose.
     used: Mutex<HashMap<TokenId, Timestamp>>,
+    /// Who is looking at what: lost with the engine on purpose.
+    presence: Mutex<presence::Presence>,
     /// Tickets that nothing can be done with for now.
     aside: Mutex<reactors::Aside>,
     /// Histories that were read last.
@@ -140,6 +144,7 @@ impl Engine {
             clock,
             tickets: Mutex::default(),
             used: Mutex::default(),
+            presence: Mutex::default(),
             aside: Mutex::default(),
             histories: Mutex::default(),
             reads: Arc::new(Semaphore::new(READS)),

@@ -10,7 +10,8 @@ use super::{
     sla::SlaMutations,
     ticket::{
         act::WorkMutations, assignment::AssignmentMutations, conversation::ConversationMutations,
-        details::DetailsMutations, escalation::EscalationMutations, opening::OpeningMutations, status::StatusMutations,
+        details::DetailsMutations, escalation::EscalationMutations, opening::OpeningMutations,
+        presence::PresenceMutations, status::StatusMutations,
     },
 };
 
@@ -29,4 +30,5 @@ pub struct TicketMutations(
     DetailsMutations,
     EscalationMutations,
     WorkMutations,
+    PresenceMutations,
 );

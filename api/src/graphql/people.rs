@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Enum, Error, ID, InputObject, Object, SimpleObject};
 use docket_core::{
-    desk::LeavingKind,
-    ids::{AgentKey, CustomerId, TeamKey},
+    desk::{self, LeavingKind},
+    ids::{AgentKey, CustomerId, QueueKey, TeamKey},
 };
 use docket_projections::Views;
 
 use super::{
     Session,
     asked::Asked,
-    desk::desk_page,
+    desk::{Queue, desk_page},
     error::UserError,
     relay::{Paging, connection, global_id, page_size},
     scalars::BigInt,
@@ -88,6 +88,27 @@ pub struct Agent {
     key: AgentKey,
 }
 
+/// What an agent may do with the tickets of a queue; each includes those before it.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "desk::QueueRight")]
+pub enum QueueRight {
+    /// Nothing: to the agent they are not there.
+    None,
+    /// Read them, with what is internal.
+    Read,
+    /// Work on them.
+    Work,
+}
+
+/// A queue, and what an agent may do with its tickets.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct AgentQueue {
+    /// The queue.
+    pub queue: Queue,
+    /// What the agent may do.
+    pub right: QueueRight,
+}
+
 /// Somebody who works on tickets.
 #[Object]
 impl Agent {
@@ -112,6 +133,18 @@ impl Agent {
         let agent = self.views.desk().desk().agents.get(&self.key);
         let keys = agent.map_or(&[][..], |agent| &agent.definition.teams);
         Ok(keys.iter().filter_map(|key| Team::seen(&session, key)).collect())
+    }
+
+    /// What the agent may do with the tickets of each queue, and nothing with those of queues that are left out; null for an
+    /// agent who works in every queue.
+    async fn queues(&self, context: &Context<'_>) -> Result<Option<Vec<AgentQueue>>, Error> {
+        let session = Session::of(context)?.at(&self.views);
+        let agent = self.views.desk().desk().agents.get(&self.key);
+        let queues = agent.and_then(|agent| agent.definition.queues.as_ref());
+        let of_queue = |(key, right): (&QueueKey, &desk::QueueRight)| {
+            Some(AgentQueue { queue: Queue::seen(&session, key)?, right: (*right).into() })
+        };
+        Ok(queues.map(|queues| queues.iter().filter_map(of_queue).collect()))
     }
 
     /// Has left. Listed for as long as unfinished tickets are assigned to the agent.

@@ -10,6 +10,7 @@ pub mod escalation;
 mod filter;
 mod find;
 pub mod opening;
+pub mod presence;
 pub mod status;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use docket_core::{
 };
 use docket_projections::{TicketRow, Views};
 
-use self::clocks::SlaClock;
+use self::{clocks::SlaClock, presence::TicketLooker};
 pub use self::{clocks::TimerQueries, find::TicketQueries};
 use super::{
     Session,
@@ -257,6 +258,16 @@ impl Ticket {
         let session = Session::of(context)?.at(&self.views);
         let keys = self.row()?.followers.iter().filter_map(|agent| self.views.tickets().agents.name(*agent));
         Ok(keys.filter_map(|key| Agent::seen(&session, key)).collect())
+    }
+
+    /// Agents who are looking at it now, the first one first: `ticketLook` says so. Empty for customers.
+    async fn lookers(&self, context: &Context<'_>) -> Result<Vec<TicketLooker>, Error> {
+        if !self.internal(context)? {
+            return Ok(vec![]);
+        }
+        let session = Session::of(context)?.at(&self.views);
+        let lookers = session.engine.lookers(&self.row()?.id);
+        Ok(lookers.iter().filter_map(|looker| TicketLooker::seen(&session, looker)).collect())
     }
 
     /// Position of its latest commit: pass it as `expectedVersion`. For customers, of the latest one that they may see
