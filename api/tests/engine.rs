@@ -8,9 +8,10 @@ use docket_api::{
     engine::{Applied, Engine, EngineError, Principal, Request},
 };
 use docket_core::{
-    desk::{DeskConfig, DeskEvent, QueueRetired},
+    access::Role,
+    desk::{AgentDefined, AgentDefinition, DeskConfig, DeskEvent, QueueRetired, QueueRight},
     event::{Actor, Cause, CauseKind, DatedEvent, Event},
-    ids::{CommitId, CorrelationId, Position, QueueKey, StreamId, TicketId},
+    ids::{AgentKey, CommitId, CorrelationId, Position, QueueKey, StreamId, TicketId},
     rejection::Rejection,
     ticket::{Channel, Opening, StatusCategory, StatusWish, TagAdded, Ticket, TicketCommand, TicketEvent},
     time::Timestamp,
@@ -316,23 +317,98 @@ async fn a_deadline_that_has_passed_is_on_record_before_anything_ends_its_clock(
     assert_eq!(stage.breaches(), 1);
 }
 
-/// The queue leaves between a decision about a ticket and the storing of it.
-fn retired_meanwhile(stage: &Stage, queue: &str) {
+/// The desk is changed between a decision about a ticket and the storing of it.
+fn changed_meanwhile(stage: &Stage, name: &str, change: DeskEvent) {
     let now = stage.clock.now();
-    let retired = DeskEvent::from(QueueRetired { key: QueueKey::try_new(queue).unwrap() });
     *stage.log.between.lock().unwrap() = Some(Append {
-        id: CommitId::derived(now, &[queue]),
+        id: CommitId::derived(now, &[name]),
         stream: StreamId::Desk,
         expected: Expected::Any,
         guards: vec![],
-        events: vec![DatedEvent::new(now, Event::Desk(Box::new(retired)))],
+        events: vec![DatedEvent::new(now, Event::Desk(Box::new(change)))],
         recorded_at: now,
         actor: Actor::System,
         cause: Cause::of(CauseKind::Request),
-        correlation: CorrelationId::derived(now, &[queue]),
+        correlation: CorrelationId::derived(now, &[name]),
         token: None,
         request: None,
     });
+}
+
+/// The queue leaves meanwhile.
+fn retired_meanwhile(stage: &Stage, queue: &str) {
+    let retired = QueueRetired { key: QueueKey::try_new(queue).unwrap() };
+    changed_meanwhile(stage, queue, retired.into());
+}
+
+#[tokio::test]
+async fn nobody_acts_by_a_right_that_is_taken_away_while_it_is_decided() {
+    let stage = Stage::new().await;
+    let queue = DeskConfig::starter().queues[0].key.clone();
+    let ann = |right: Option<QueueRight>| AgentDefinition {
+        key: AgentKey::try_new("ann").unwrap(),
+        name: "Ann".into(),
+        teams: vec![],
+        queues: Some(right.map(|right| (queue.clone(), right)).into_iter().collect()),
+    };
+    let mut config = policies("1h");
+    config.agents = vec![ann(Some(QueueRight::Work))];
+    let applied = stage.engine.apply_desk(&Principal::local(), config, false, None).await.unwrap();
+    assert!(matches!(applied, Applied::Changes { .. }), "{applied:?}");
+    let id = stage.open("x").await;
+    let me = Principal { role: Role::Agent(AgentKey::try_new("ann").unwrap()), label: "ann".into(), token: None };
+    let tag = |tag: &str| vec![TicketCommand::AddTag(tag.into())];
+    stage.engine.work(&me, id, tag("mine"), Request::default()).await.unwrap();
+
+    // What is left is to read it.
+    let left = AgentDefined { agent: ann(Some(QueueRight::Read)) };
+    changed_meanwhile(&stage, "read", left.into());
+    let refused = stage.engine.work(&me, id, tag("late"), Request::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("work on this ticket"), "{refused}");
+    // And not even that: it is not there any more.
+    let again = AgentDefined { agent: ann(Some(QueueRight::Work)) };
+    changed_meanwhile(&stage, "again", again.into());
+    stage.engine.work(&Principal::local(), id, tag("ours"), Request::default()).await.unwrap();
+    stage.engine.work(&me, id, tag("back"), Request::default()).await.unwrap();
+    changed_meanwhile(&stage, "gone", AgentDefined { agent: ann(None) }.into());
+    let refused = stage.engine.work(&me, id, tag("later"), Request::default()).await.unwrap_err();
+    let EngineError::Rejected { rejection, .. } = refused else { panic!("{refused}") };
+    assert_eq!(rejection, Rejection::not_found("ticket", id.to_string()));
+    // Nothing of it is stored.
+    let commits = stage.log.read_stream(StreamId::Ticket(id), Position::START).unwrap();
+    let tags: Vec<&str> = commits
+        .iter()
+        .flat_map(|commit| &commit.events)
+        .filter_map(|event| match &event.event {
+            Event::Ticket(TicketEvent::TagAdded(added)) => Some(added.tag.as_str()),
+            Event::Ticket(_)
+            | Event::Customer(_)
+            | Event::Desk(_)
+            | Event::Access(_)
+            | Event::Request(_)
+            | Event::Unknown { .. } => None,
+        })
+        .collect();
+    assert_eq!(tags, ["mine", "ours", "back"]);
+}
+
+#[tokio::test]
+async fn of_two_last_administrators_who_are_taken_back_at_once_one_stays() {
+    for _ in 0..20 {
+        let stage = Stage::new().await;
+        let me = Principal::local();
+        let mut tokens = Vec::new();
+        for _ in 0..2 {
+            tokens.push(stage.engine.issue_token(&me, Role::Administrator, "a", None, None).await.unwrap().id);
+        }
+        let revoke = |id| stage.engine.revoke_token(&me, id, None);
+        let (one, two) = tokio::join!(revoke(tokens[0]), revoke(tokens[1]));
+        assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+        let refused = one.err().or(two.err()).unwrap().to_string();
+        assert!(refused.contains("the last administrator's token that holds: make another one first"), "{refused}");
+        let views = stage.engine.views();
+        assert_eq!(views.people().tokens().filter(|token| !token.revoked).count(), 1);
+    }
 }
 
 #[tokio::test]
