@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use docket_core::{
-    access::{Role, Scope},
+    access::Role,
     desk::{Desk, DeskConfig},
     event::{Actor, Cause, CauseKind, DatedEvent, Event},
     ids::{
@@ -18,7 +18,7 @@ use docket_core::{
     },
     time::Timestamp,
 };
-use docket_projections::{Direction, Order, PageRequest, Projection, TicketFilter, TicketRow, Views};
+use docket_projections::{Direction, Order, PageRequest, Projection, TicketFilter, TicketRow, Views, Within};
 use docket_store::{Append, EventLog, Expected};
 use fastrand::Rng;
 
@@ -476,7 +476,7 @@ async fn act(engine: &Engine, rng: &mut Rng) -> Result<(), EngineError> {
     let customers: Vec<CustomerId> = views.people().customers().map(|customer| customer.id).collect();
     let some = |filter: TicketFilter, order, direction| {
         let page = PageRequest { order, direction, limit: 20, ..PageRequest::default() };
-        let found = views.tickets().page(&Scope::Everything, &filter, &page);
+        let found = views.tickets().page(&Within::EVERYTHING, &filter, &page);
         found.tickets.iter().filter_map(|(number, _)| views.tickets().by_number(*number)).cloned().collect::<Vec<_>>()
     };
     let of = |categories: &[StatusCategory], unassigned: Option<bool>| TicketFilter {

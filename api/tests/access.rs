@@ -74,9 +74,27 @@ async fn whoever_loses_a_queue_while_watching_is_told_and_sees_no_more_of_it() {
     let note = "mutation ($id: ID!) { ticketAddNote(id: $id, input: { body: \"x\" }) { position } }";
     shop.server.data(&shop.admin, note, json!({ "id": id })).await;
     assert_eq!(said(&mut ticket).await["payload"]["data"]["ticketUpdated"]["entries"][0]["__typename"], "NoteEntry");
-    assert_eq!(apply(&shop, &desk("queues = { billing = \"work\" }", true)).await["userErrors"], json!([]));
+    let assign = "mutation ($id: ID!) { ticketAssign(id: $id, input: { agent: \"bob\" }) { position } }";
+    shop.server.data(&shop.admin, assign, json!({ "id": id })).await;
+    assert_eq!(
+        said(&mut ticket).await["payload"]["data"]["ticketUpdated"]["entries"][0]["__typename"],
+        "AssignmentEntry"
+    );
+    // What he has there is told to whoever takes it from him.
+    let applied = apply(&shop, &desk("queues = { billing = \"work\" }", true)).await;
+    assert_eq!(
+        (&applied["userErrors"], &applied["changes"]),
+        (&json!([]), &json!(["change agent bob: 1 unfinished ticket"]))
+    );
     // The queue's subscription ends with the change itself, the ticket's with what would be shown next.
-    let ended = said(&mut queue).await;
+    let ended = loop {
+        let word = said(&mut queue).await;
+        // One ticket less was unassigned before.
+        if word["payload"]["errors"].is_array() {
+            break word;
+        }
+        assert_eq!(word["payload"]["data"]["queueUpdated"]["counters"]["total"], 1, "{word}");
+    };
     assert_eq!(ended["payload"]["errors"][0]["extensions"]["code"], "FORBIDDEN", "{ended}");
     shop.server.data(&shop.admin, note, json!({ "id": id })).await;
     let ended = said(&mut ticket).await;

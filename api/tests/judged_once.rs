@@ -67,7 +67,9 @@ async fn a_key_is_bound_to_what_was_asked_in_every_mutation() {
     let mutations = schema.split("type Mutation {").nth(1).unwrap().split("\n}").next().unwrap();
     for name in mutations.lines().filter_map(|line| line.trim().split_once('(').map(|(name, _)| name)) {
         let tried = others.iter().any(|call| call.starts_with(&format!("{name}(")));
-        assert!(tried || name == "tokenRevoke", "{name} is not tried with a used key");
+        // Of who looks nothing is stored, so there is nothing to be done twice.
+        let keyless = name == "ticketLook";
+        assert!(tried || keyless || name == "tokenRevoke", "{name} is not tried with a used key");
     }
     // A token has to be there to be revoked.
     let made = payload(&shop, &shop.admin, "tokenCreate(input: {role: AUDITOR, label: \"x\"})", "tokenId").await;

@@ -19,11 +19,7 @@ use crate::{
 };
 
 /// One further stream that must stand where it was seen, as every command of a ticket names the desk.
-pub const ONE_GUARD: &[Guard] = &[Guard { stream: StreamId::Desk, expected: Expected::NoStream }];
-
-fn with(guards: &[Guard]) -> &'static str {
-    if guards.is_empty() { "" } else { ", a guard each" }
-}
+const ONE_GUARD: &[Guard] = &[Guard { stream: StreamId::Desk, expected: Expected::NoStream }];
 
 /// What the disk can do: 512 bytes and an fdatasync, one after the other.
 pub fn raw_appends(path: &Path, budget: Duration) -> anyhow::Result<Figure> {
@@ -47,7 +43,7 @@ pub fn open(dir: &Path) -> anyhow::Result<(DataDir, Arc<SledLog>)> {
 }
 
 /// Durable commits of one event by so many writers, each waiting for its answer.
-pub fn appends(dir: &Path, writers: usize, guards: &'static [Guard], budget: Duration) -> anyhow::Result<Figure> {
+pub fn appends(dir: &Path, writers: usize, budget: Duration) -> anyhow::Result<Figure> {
     let (data, log) = open(dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let started = Instant::now();
@@ -61,9 +57,7 @@ pub fn appends(dir: &Path, writers: usize, guards: &'static [Guard], budget: Dur
                     let mut expected = Expected::NoStream;
                     while started.elapsed() < budget {
                         let one = Instant::now();
-                        let append =
-                            Append { guards: guards.to_vec(), ..history::message(stream, expected, writer, n) };
-                        expected = Expected::At(log.append(append).await?);
+                        expected = Expected::At(log.append(history::message(stream, expected, writer, n)).await?);
                         taken.push(nanos(one));
                         n += 1;
                     }
@@ -81,32 +75,65 @@ pub fn appends(dir: &Path, writers: usize, guards: &'static [Guard], budget: Dur
     let commits = taken.len();
     ensure!(log.head().position.get() == commits as u64, "every acknowledged commit is there, once");
     log.close();
-    let figure = Figure::rate(
-        &format!("Docket, {writers} waiting writers{}", with(guards)),
-        commits as f64 / seconds,
-        "commits/s",
-    );
+    let figure = Figure::rate(&format!("Docket, {writers} waiting writers"), commits as f64 / seconds, "commits/s");
     Ok(figure.timed(taken).stored(on_disk(data.root())?, commits as u64))
 }
 
 /// Durable commits when they come faster than the disk.
-pub fn deep_queue(dir: &Path, guards: &[Guard], budget: Duration) -> anyhow::Result<Figure> {
+pub fn deep_queue(dir: &Path, budget: Duration) -> anyhow::Result<Figure> {
     let (data, log) = open(dir)?;
     let (started, mut commits) = (Instant::now(), 0_u64);
-    let mut batch = 0_usize;
+    let mut batch = 0;
     while started.elapsed() < budget {
-        let appends = (0..4_096).map(|n| {
-            let stream = history::ticket(u32::try_from(batch * 4_096 + n).unwrap_or(u32::MAX));
-            Append { guards: guards.to_vec(), ..history::message(stream, Expected::NoStream, batch, n) }
-        });
-        for answer in log.append_all(appends.collect()) {
-            answer?;
-            commits += 1;
-        }
+        commits += submit(&log, &[], batch)?;
         batch += 1;
     }
     let seconds = started.elapsed().as_secs_f64();
     log.close();
-    let figure = Figure::rate(&format!("Docket, deep queue{}", with(guards)), commits as f64 / seconds, "commits/s");
+    let figure = Figure::rate("Docket, deep queue", commits as f64 / seconds, "commits/s");
     Ok(figure.stored(on_disk(data.root())?, commits))
+}
+
+/// What a guard costs: batches to one log without and to another one with a guard for each commit, in turns. Both go through the same
+/// hours of the machine, so that their medians can be compared.
+pub fn guard_price(dir: &Path, budget: Duration) -> anyhow::Result<Vec<Figure>> {
+    let (_, plain) = open(&dir.join("plain"))?;
+    let (_, guarded) = open(&dir.join("guarded"))?;
+    let contenders: [(&SledLog, &[Guard]); 2] = [(&plain, &[]), (&guarded, ONE_GUARD)];
+    let mut taken = [Vec::new(), Vec::new()];
+    let (started, mut batch) = (Instant::now(), 0);
+    while started.elapsed() < budget {
+        // Every other time the other one begins.
+        for n in if batch % 2 == 0 { [0, 1] } else { [1, 0] } {
+            let (log, guards) = contenders[n];
+            let one = Instant::now();
+            let commits = submit(log, guards, batch)?;
+            taken[n].push(nanos(one) / commits);
+        }
+        batch += 1;
+    }
+    plain.close();
+    guarded.close();
+    let batches = taken[0].len();
+    let [plain, guarded] = taken.map(|taken| crate::figure::percentiles(taken).0.unwrap_or_default());
+    let figure = |what: &str, us: f64| Figure::rate(what, 1e6 / us, "commits/s");
+    let note = format!("{:.3} × without, medians of {batches} batches in turns", plain / guarded);
+    Ok(vec![
+        figure("deep queue, in turns, without guards", plain),
+        figure("deep queue, in turns, a guard each", guarded).noted(note),
+    ])
+}
+
+/// Submits 4,096 commits of as many new tickets, and gives their number once all are durable.
+fn submit(log: &SledLog, guards: &[Guard], batch: usize) -> anyhow::Result<u64> {
+    let appends = (0..4_096).map(|n| {
+        let stream = history::ticket(u32::try_from(batch * 4_096 + n).unwrap_or(u32::MAX));
+        Append { guards: guards.to_vec(), ..history::message(stream, Expected::NoStream, batch, n) }
+    });
+    let mut commits = 0;
+    for answer in log.append_all(appends.collect()) {
+        answer?;
+        commits += 1;
+    }
+    Ok(commits)
 }

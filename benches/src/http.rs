@@ -31,7 +31,7 @@ const TICK_US: f64 = 10_000.0;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const SHOP: &str = include_str!("../../examples/desks/small-shop.toml");
+pub const SHOP: &str = include_str!("../../examples/desks/small-shop.toml");
 const BODY: &str = "The parcel has not come. It was promised for Monday, and nobody answers the telephone. Could you please find \
     out where it is, and whether I can still change the address? I am not at home from Thursday on.";
 
@@ -64,6 +64,13 @@ impl Binary {
         command
     }
 
+    /// Runs a command to its end, and gives what it printed.
+    fn run(&self, data: &Path, words: &[&str]) -> anyhow::Result<String> {
+        let output = self.command(data, words).output().with_context(|| self.path.display().to_string())?;
+        ensure!(output.status.success(), "{} {words:?}: {}", self.name, output.status);
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// What it is called in the table.
     pub fn name(&self) -> &str {
         &self.name
@@ -90,7 +97,7 @@ pub fn http(
     ensure!(!binaries.is_empty(), "say what to measure: --binary NAME=PATH");
     let mut servers = Vec::new();
     for (n, binary) in binaries.iter().enumerate() {
-        let server = Server::start(&dir.join(n.to_string()), binary)?;
+        let server = Server::start(&dir.join(n.to_string()), binary, SHOP)?;
         let work = server.fill(tickets)?;
         servers.push((binary, server, work));
     }
@@ -108,7 +115,7 @@ pub fn http(
                 let (_, server, work) = &servers[n];
                 // The first round warms up.
                 let time = if round == 0 { seconds.min(Duration::from_millis(500)) } else { seconds };
-                let measured = server.measure(&work[kind], time)?;
+                let measured = server.measure(&server.token, &work[kind], time)?;
                 if round > 0 {
                     sums[n][kind].add(measured);
                 }
@@ -133,18 +140,18 @@ pub fn http(
 }
 
 /// Requests of one kind.
-struct Work {
-    what: &'static str,
+pub struct Work {
+    pub what: &'static str,
     /// Bodies that are sent in turns.
-    bodies: Vec<String>,
+    pub bodies: Vec<String>,
     /// What every answer has.
-    answer: &'static str,
+    pub answer: &'static str,
 }
 
 /// What several rounds came to.
 #[derive(Default)]
-struct Sum {
-    taken: Vec<u64>,
+pub struct Sum {
+    pub taken: Vec<u64>,
     seconds: f64,
     server_us: f64,
     client_us: f64,
@@ -152,7 +159,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.taken.extend(other.taken);
         self.seconds += other.seconds;
         self.server_us += other.server_us;
@@ -160,11 +167,11 @@ impl Sum {
         self.requests += other.requests;
     }
 
-    fn rate(&self) -> f64 {
+    pub fn rate(&self) -> f64 {
         self.requests as f64 / self.seconds
     }
 
-    fn server_us(&self) -> f64 {
+    pub fn server_us(&self) -> f64 {
         self.server_us / self.requests as f64
     }
 
@@ -189,18 +196,29 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub fn start(dir: &Path, binary: &Binary) -> anyhow::Result<Self> {
+    /// Serves a fresh data folder with this desk.
+    pub fn start(dir: &Path, binary: &Binary, desk: &str) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let (desk, data) = (dir.join("desk.toml"), dir.join("data"));
-        std::fs::write(&desk, SHOP)?;
-        let run = |words: &[&str]| -> anyhow::Result<String> {
-            let output = binary.command(&data, words).output().with_context(|| binary.path.display().to_string())?;
-            ensure!(output.status.success(), "{} {words:?}: {}", binary.name, output.status);
-            Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-        };
-        run(&["apply", desk.to_str().context("a path in UTF-8")?])?;
-        let token = run(&["token", "create", "--role", "administrator"])?;
+        let (file, data) = (dir.join("desk.toml"), dir.join("data"));
+        std::fs::write(&file, desk)?;
+        binary.run(&data, &["apply", file.to_str().context("a path in UTF-8")?])?;
+        let token = binary.run(&data, &["token", "create", "--role", "administrator"])?;
         Self::serve(binary, data, token)
+    }
+
+    /// The same folder, served by a new process, and tokens of these roles too.
+    pub fn with_tokens<const N: usize>(
+        self,
+        binary: &Binary,
+        roles: [&[&str]; N],
+    ) -> anyhow::Result<(Self, [String; N])> {
+        let (data, token) = (self.data.clone(), self.token.clone());
+        drop(self);
+        let mut tokens = [const { String::new() }; N];
+        for (made, role) in tokens.iter_mut().zip(roles) {
+            *made = binary.run(&data, &[&["token", "create"], role].concat())?;
+        }
+        Ok((Self::serve(binary, data, token)?, tokens))
     }
 
     /// The same folder, served by a new process: one that has not just filled it.
@@ -234,13 +252,17 @@ impl Server {
     }
 
     pub fn connect(&self) -> anyhow::Result<Connection> {
+        self.connect_as(&self.token)
+    }
+
+    fn connect_as(&self, token: &str) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect(&self.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let head = format!(
             "POST /graphql HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
              accept: application/graphql-response+json\r\ncontent-length: ",
-            self.address, self.token
+            self.address, token
         );
         Ok(Connection { stream, head, kept: Vec::new() })
     }
@@ -333,13 +355,13 @@ impl Server {
         Ok(done.into_iter().flat_map(|(_, ids)| ids).collect())
     }
 
-    /// Requests of one kind over all connections for so long.
-    fn measure(&self, work: &Work, time: Duration) -> anyhow::Result<Sum> {
+    /// Requests of one kind by the bearer of a token over all connections for so long.
+    pub fn measure(&self, token: &str, work: &Work, time: Duration) -> anyhow::Result<Sum> {
         let next = AtomicUsize::new(0);
         let (server, client) = (cpu_us(&self.child.id().to_string())?, cpu_us("self")?);
         let started = Instant::now();
         let ask = || -> anyhow::Result<Vec<u64>> {
-            let mut connection = self.connect()?;
+            let mut connection = self.connect_as(token)?;
             let mut taken = Vec::new();
             while started.elapsed() < time {
                 let body = &work.bodies[next.fetch_add(1, Ordering::Relaxed) % work.bodies.len()];

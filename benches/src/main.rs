@@ -9,6 +9,7 @@ mod http;
 #[cfg(feature = "peers")]
 mod peers;
 mod readers;
+mod scopes;
 mod service_levels;
 mod views;
 
@@ -40,16 +41,16 @@ struct Args {
     /// Running SLA clocks; a million take about 1.5 GB of memory
     #[arg(long, default_value_t = 100_000)]
     clocks: u32,
-    /// Only these parts: appends, growth, views, sla, http, readers
+    /// Only these parts: appends, growth, views, sla, http, readers, scopes
     #[arg(long, value_delimiter = ',', default_values = ["appends", "growth", "views", "sla"])]
     only: Vec<String>,
-    /// For http and readers, as NAME=PATH: a server's program; given several times, they are measured in turns
+    /// For http, readers and scopes, as NAME=PATH: a server's program; given several times, they are measured in turns
     #[arg(long)]
     binary: Vec<http::Binary>,
-    /// For http: tickets of each server's data folder
+    /// For http and scopes: tickets of each server's data folder
     #[arg(long, default_value_t = 20_000)]
     http_tickets: usize,
-    /// For http: turns, each of `--seconds` for every kind of request
+    /// For http and scopes: turns, each of `--seconds` for every kind of request
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Print the figures as JSON too
@@ -91,6 +92,10 @@ fn main() -> anyhow::Result<()> {
         let seconds = Duration::from_secs_f64(args.seconds);
         figures.extend(readers::readers(&scratch.path().join("readers"), &args.binary, seconds)?);
     }
+    if wanted("scopes") {
+        let (dir, seconds) = (scratch.path().join("scopes"), Duration::from_secs_f64(args.seconds));
+        figures.extend(scopes::scopes(&dir, &args.binary, args.http_tickets, args.rounds, seconds)?);
+    }
     print!("{}", figure::table(&figures));
     if args.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
@@ -103,21 +108,14 @@ fn appends_and_peers(scratch: &std::path::Path, budget: Duration) -> anyhow::Res
     let raw_p50 = raw.p50_us.context("raw")?;
     let mut figures = vec![raw];
     for writers in [1_usize, 8, 64, 256] {
-        let mut figure = appends::appends(&scratch.join(format!("log-{writers}")), writers, &[], budget)?;
+        let mut figure = appends::appends(&scratch.join(format!("log-{writers}")), writers, budget)?;
         if writers == 1 {
             figure.note = format!("{:.2} × raw", figure.p50_us.context("lone")? / raw_p50);
         }
         figures.push(figure);
     }
-    // In turns: what a guard costs is little beside what a busy machine makes of the same measurement twice.
-    for turn in 0..3 {
-        for (name, guards) in [("plain", &[] as &[_]), ("guarded", appends::ONE_GUARD)] {
-            figures.push(appends::deep_queue(&scratch.join(format!("deep-{name}-{turn}")), guards, budget)?);
-            if turn > 0 {
-                figures.push(appends::appends(&scratch.join(format!("{name}-{turn}")), 64, guards, budget)?);
-            }
-        }
-    }
+    figures.push(appends::deep_queue(&scratch.join("deep"), budget)?);
+    figures.extend(appends::guard_price(&scratch.join("guards"), budget * 2)?);
     #[cfg(feature = "peers")]
     {
         figures.extend(peers::postgresql(&scratch.join("postgresql"), budget)?);

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     figure::{Figure, nanos},
-    http::{Binary, Server},
+    http::{Binary, SHOP, Server},
 };
 
 /// Subscribers that wait and read.
@@ -32,7 +32,7 @@ pub fn readers(dir: &Path, binaries: &[Binary], seconds: Duration) -> anyhow::Re
     ensure!(!binaries.is_empty(), "say what to measure: --binary NAME=PATH");
     let mut figures = Vec::new();
     for (n, binary) in binaries.iter().enumerate() {
-        let server = Server::start(&dir.join(n.to_string()), binary)?;
+        let server = Server::start(&dir.join(n.to_string()), binary, SHOP)?;
         let text = "It has not come. ".repeat(TEXT / 17);
         let opened = (0..TICKETS).map(|n| {
             format!("ticketOpen(input: {{ subject: \"Long {n}\", body: {}, queue: \"queue_orders\" }})", json!(text))
@@ -49,12 +49,19 @@ pub fn readers(dir: &Path, binaries: &[Binary], seconds: Duration) -> anyhow::Re
         let calm = Figure::rate(&name("pages beside nobody"), calm.len() as f64 / seconds.as_secs_f64(), "requests/s")
             .timed(calm);
         let idle = (0..IDLE)
-            .map(|_| subscribe(&server, &format!("subscription {{ ticketUpdated(id: \"{ticket}\") {{ position }} }}")))
+            .map(|_| {
+                subscribe(
+                    &server,
+                    server.token(),
+                    &format!("subscription {{ ticketUpdated(id: \"{ticket}\") {{ position }} }}"),
+                )
+            })
             .collect::<anyhow::Result<Vec<_>>>()?;
         std::thread::sleep(Duration::from_secs(1));
         let waiting = resident(&server)?;
         let everything = "subscription { logAppended(after: \"0\") { position commit { events { data } } } }";
-        let deaf = (0..DEAF).map(|_| subscribe(&server, everything)).collect::<anyhow::Result<Vec<_>>>()?;
+        let deaf =
+            (0..DEAF).map(|_| subscribe(&server, server.token(), everything)).collect::<anyhow::Result<Vec<_>>>()?;
         let beside = waits(&server, seconds)?;
         let with_all = resident(&server)?;
         let rate = beside.len() as f64 / seconds.as_secs_f64();
@@ -87,7 +94,7 @@ fn waits(server: &Server, time: Duration) -> anyhow::Result<Vec<u64>> {
 }
 
 /// A socket with one subscription.
-fn subscribe(server: &Server, query: &str) -> anyhow::Result<TcpStream> {
+pub fn subscribe(server: &Server, token: &str, query: &str) -> anyhow::Result<TcpStream> {
     let mut stream = TcpStream::connect(server.address())?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.write_all(
@@ -101,7 +108,7 @@ fn subscribe(server: &Server, query: &str) -> anyhow::Result<TcpStream> {
         head.push(byte[0]);
     }
     ensure!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
-    say(&mut stream, &json!({ "type": "connection_init", "payload": { "token": server.token() } }).to_string())?;
+    say(&mut stream, &json!({ "type": "connection_init", "payload": { "token": token } }).to_string())?;
     // Its acknowledgement: two bytes of the frame's head, and less than 126 of text.
     let mut frame = [0; 2];
     stream.read_exact(&mut frame)?;

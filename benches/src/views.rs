@@ -4,11 +4,10 @@ use std::{path::Path, time::Instant};
 
 use anyhow::{Context, ensure};
 use docket_core::{
-    access::Scope,
     ids::{Position, QueueKey},
     ticket::StatusCategory,
 };
-use docket_projections::{Direction, Order, PageRequest, TicketFilter, Views, rebuild, snapshot};
+use docket_projections::{Direction, Order, PageRequest, TicketFilter, Views, Within, rebuild, snapshot};
 use docket_store::{EventLog, LogScan, SledLog, SledLogOptions};
 
 use crate::{
@@ -74,7 +73,7 @@ pub fn rebuild_and_page(dir: &Path, tickets: u32) -> anyhow::Result<Vec<Figure>>
         let (mut taken, mut total) = (Vec::new(), 0);
         for _ in 0..500 {
             let one = Instant::now();
-            let page = views.tickets().page(&Scope::Everything, &filter, &request);
+            let page = views.tickets().page(&Within::EVERYTHING, &filter, &request);
             taken.push(nanos(one));
             ensure!(page.tickets.len() == 50, "a page of 50 of {}", page.total);
             total = page.total;

@@ -2,15 +2,19 @@
 //! tickets found that are to be moved.
 
 use docket_core::{
-    access::{Role, Scope},
-    desk::{Change, LeavingKind},
+    access::Role,
+    desk::{AgentDefinition, Change, DeskEvent, LeavingKind, QueueRight},
     ids::TicketId,
 };
 use serde::Serialize;
 
-use crate::{set::TicketSet, views::Views};
+use crate::{
+    set::TicketSet,
+    tickets::{TicketRow, Within},
+    views::Views,
+};
 
-/// What hangs on a part that leaves.
+/// What hangs on a part that leaves, or on the queues that an agent loses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Departure {
     /// Kind of part, for example `queue`.
@@ -48,10 +52,38 @@ impl std::fmt::Display for Departure {
 }
 
 impl Views {
-    /// What hangs on the parts that these changes retire, one for each such part.
+    /// What hangs on the parts that these changes retire, one for each such part, and on the queues that they take from agents.
     pub fn departures(&self, changes: &[Change]) -> Vec<Departure> {
-        let retired = changes.iter().filter(|change| change.verb == "retire");
-        retired.map(|change| self.departure(change.kind, &change.key)).collect()
+        let departure = |change: &Change| {
+            if change.verb == "retire" {
+                Some(self.departure(change.kind, &change.key))
+            } else if let DeskEvent::AgentDefined(defined) = &change.event {
+                Some(self.shut_out(&defined.agent)).filter(Departure::matters)
+            } else {
+                None
+            }
+        };
+        changes.iter().filter_map(departure).collect()
+    }
+
+    /// What an agent has or follows in queues that the agent does not work in, or see, by a new definition.
+    fn shut_out(&self, agent: &AgentDefinition) -> Departure {
+        let right = |row: &TicketRow| {
+            self.tickets().queues.name(row.queue).map_or(QueueRight::None, |queue| agent.right_in(queue))
+        };
+        let held = self.held_by(LeavingKind::Agent, agent.key.as_str());
+        let held = held.iter().filter_map(|number| self.tickets().by_number(number));
+        let number = self.tickets().agents.find(&agent.key);
+        let follows = |row: &&TicketRow| number.is_some_and(|number| row.followers.contains(&number));
+        let everywhere = agent.queues.is_none();
+        let unseen = || self.tickets().unfinished().filter(follows).filter(|row| right(row) < QueueRight::Read);
+        Departure {
+            kind: "agent",
+            key: agent.key.to_string(),
+            tickets: held.filter(|row| right(row) < QueueRight::Work).count() as u64,
+            tokens: 0,
+            followed: if everywhere { 0 } else { unseen().count() as u64 },
+        }
     }
 
     fn departure(&self, kind: &'static str, key: &str) -> Departure {
@@ -88,9 +120,8 @@ impl Views {
     }
 
     /// True when unfinished tickets of a scope name a part.
-    pub fn holds_unfinished(&self, scope: &Scope, kind: LeavingKind, key: &str) -> bool {
-        let held = self.held_by(kind, key);
-        self.tickets().within(scope).map_or(!held.is_empty(), |within| within.intersection_len(&held) > 0)
+    pub fn holds_unfinished(&self, within: &Within, kind: LeavingKind, key: &str) -> bool {
+        !within.of(self.held_by(kind, key)).is_empty()
     }
 
     /// The unfinished tickets that name a part, by id, in the order of their numbers.

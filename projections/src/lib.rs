@@ -40,7 +40,8 @@ pub use report::{
 };
 pub use set::TicketSet;
 pub use tickets::{
-    Cursor, Direction, InvalidCursor, Order, Page, PageRequest, QueueCounters, TicketFilter, TicketRow, TicketsView,
+    Cursor, Direction, InvalidCursor, Order, Page, PageRequest, QueueCounters, Scopes, TicketFilter, TicketRow,
+    TicketsView, Within,
 };
 pub use timers::{TimerEntry, TimersView};
 pub use views::Views;

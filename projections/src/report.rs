@@ -24,7 +24,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use docket_core::{
-    access::Scope,
     ids::{PolicyKey, TrackKey},
     sla::{Clock, ClockAt, Ending},
     ticket::{Channel, Priority, SlaMetric, TicketEvent},
@@ -34,7 +33,7 @@ use imbl::Vector;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
-use crate::tickets::{Change, OfChanges, TicketRow, TicketsView};
+use crate::tickets::{Change, OfChanges, TicketRow, TicketsView, Within};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,15 +134,13 @@ impl ReportView {
     /// comes back, which is no report.
     pub fn report(
         &self,
-        scope: &Scope,
+        within: &Within,
         period: ReportPeriod,
         backlog_at: &[Timestamp],
         tickets: &TicketsView,
         stop: &dyn Fn() -> bool,
     ) -> Report {
-        let within = tickets.within(scope);
-        let within = |number: u32| within.as_ref().is_none_or(|within| within.contains(number));
-        let facts = || watched(self.facts.iter(), stop).filter(|fact| within(fact.number));
+        let facts = || watched(self.facts.iter(), stop).filter(|fact| within.holds(fact.number));
         let mut whole = Tally::default();
         let mut groups: [BTreeMap<Option<u32>, Tally>; Dimension::ALL.len()] = Default::default();
         let mut last_resolved: HashMap<u32, &Fact> = HashMap::new();
@@ -210,7 +207,7 @@ impl ReportView {
             sla: sla(
                 period,
                 backlog_at.iter().max().copied(),
-                watched(tickets.rows(), stop).filter(|row| within(row.number)),
+                watched(tickets.rows(), stop).filter(|row| within.holds(row.number)),
             ),
         }
     }

@@ -1,7 +1,6 @@
 //! All views at one position.
 
 use docket_core::{
-    access::Scope,
     desk::{Change, Desk},
     event::{Commit, Event},
     ids::{CommitId, Position, StreamId},
@@ -18,7 +17,7 @@ use crate::{
     projection::Projection,
     reapply::Reapplication,
     report::{Report, ReportPeriod, ReportView},
-    tickets::{OfChanges, QueueCounters, TicketRow, TicketsView},
+    tickets::{OfChanges, QueueCounters, TicketRow, TicketsView, Within},
     timers::{TimerEntry, TimersView},
 };
 
@@ -83,18 +82,18 @@ impl Views {
 
     /// A report over all tickets.
     pub fn report(&self, period: ReportPeriod, backlog_at: &[Timestamp]) -> Report {
-        self.report.report(&Scope::Everything, period, backlog_at, &self.tickets, &|| false)
+        self.report.report(&Within::EVERYTHING, period, backlog_at, &self.tickets, &|| false)
     }
 
     /// A report over the tickets of a scope, for somebody who may go away: `None` once `stop` says true, which is asked now and then.
     pub fn report_until(
         &self,
-        scope: &Scope,
+        within: &Within,
         period: ReportPeriod,
         backlog_at: &[Timestamp],
         stop: &dyn Fn() -> bool,
     ) -> Option<Report> {
-        let report = self.report.report(scope, period, backlog_at, &self.tickets, stop);
+        let report = self.report.report(within, period, backlog_at, &self.tickets, stop);
         // What was cut short is none.
         (!stop()).then_some(report)
     }
@@ -111,9 +110,8 @@ impl Views {
     }
 
     /// What is due at or before an instant, of at most so many tickets of a scope.
-    pub fn due(&self, scope: &Scope, until: Timestamp, tickets: usize) -> Vec<TimerEntry> {
-        let wanted = |row: &TicketRow| self.tickets.covered(scope, row);
-        self.timers.due(until, tickets, &self.tickets, self.desk.desk(), wanted)
+    pub fn due(&self, within: &Within, until: Timestamp, tickets: usize) -> Vec<TimerEntry> {
+        self.timers.due(until, tickets, &self.tickets, self.desk.desk(), |row| within.holds(row.number))
     }
 
     /// What changes of the desk would do to open tickets if policies were applied anew after them.

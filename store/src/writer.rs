@@ -31,6 +31,8 @@ pub struct Submission {
 /// Appends that become durable together, at most. More would only make the first ones wait.
 const GROUP_APPENDS: usize = 2048;
 const GROUP_BYTES: usize = 1024 * 1024;
+/// Streams of a group's guards that are looked through one by one.
+const GUARDED_NEAR: usize = 4;
 /// Streams whose place is kept for guards, at most.
 const GUARDED: usize = 1024;
 /// sled puts values beyond a quarter of a segment (128 KiB) into files of their own, so blocks stay below; a larger commit
@@ -62,6 +64,8 @@ struct Group {
     /// Each with its encoded length.
     commits: Vec<(Commit, usize)>,
     latest: HashMap<StreamId, Position>,
+    /// Where the first streams stand that its guards name: most commits are guarded by the same one, the desk.
+    guarded: Vec<(StreamId, Position)>,
     ids: HashMap<CommitId, Position>,
     waiting: Vec<(oneshot::Sender<Result<Position, AppendError>>, Position)>,
 }
@@ -128,6 +132,7 @@ impl Writer {
             open: BlockBuilder::new(head.position.next(), head.position.next()),
             commits: Vec::new(),
             latest: HashMap::new(),
+            guarded: Vec::new(),
             ids: HashMap::new(),
             waiting: Vec::new(),
         };
@@ -171,16 +176,28 @@ impl Writer {
             return Ok(position);
         }
         let (shared, guarded) = (&self.shared, &mut self.guarded);
+        let own = append.stream;
         let actual = checked(append, |stream| {
-            if let Some(position) = group.latest.get(stream).or_else(|| guarded.get(stream)) {
+            if *stream != own
+                && let Some((_, position)) = group.guarded.iter().find(|(guarded, _)| guarded == stream)
+            {
                 return Ok(*position);
             }
-            let position = shared.latest(stream).map_err(unreadable)?;
-            if *stream != append.stream {
-                if guarded.len() >= GUARDED {
-                    guarded.clear();
+            let known = group.latest.get(stream).or_else(|| guarded.get(stream)).copied();
+            let position = match known {
+                Some(position) => position,
+                None => shared.latest(stream).map_err(unreadable)?,
+            };
+            if *stream != own {
+                if known.is_none() {
+                    if guarded.len() >= GUARDED {
+                        guarded.clear();
+                    }
+                    guarded.insert(*stream, position);
                 }
-                guarded.insert(*stream, position);
+                if group.guarded.len() < GUARDED_NEAR {
+                    group.guarded.push((*stream, position));
+                }
             }
             Ok(position)
         })?;
@@ -190,7 +207,10 @@ impl Writer {
         let position = group.commits.last().map_or(group.head.position, |(commit, _)| commit.position).next();
         // The head of a group moves with its blocks; commits of the open block come after it.
         group.ids.insert(append.id, position);
-        group.latest.insert(append.stream, position);
+        group.latest.insert(own, position);
+        if let Some(guarded) = group.guarded.iter_mut().find(|(guarded, _)| *guarded == own) {
+            guarded.1 = position;
+        }
         group.open.push(&encoded, position, actual);
         let bytes = encoded.max_bytes();
         group.commits.push((encoded.into_commit(position, actual), bytes));

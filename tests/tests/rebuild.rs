@@ -17,7 +17,7 @@ use docket_core::{
 };
 use docket_projections::{
     Direction, LiveViews, Order, PageRequest, Projection, ReportPeriod, Spacing, TicketFilter, TicketRow, Views,
-    rebuild, snapshot,
+    Within, rebuild, snapshot,
 };
 use docket_store::{ContentStore, DataDir, EventLog, MemoryLog, SledLog, SledLogOptions};
 use proptest::prelude::*;
@@ -189,10 +189,15 @@ fn check_scopes(views: &Views) {
     let of_queues = queues.iter().map(|queue| Scope::Queues(BTreeSet::from([queue.clone()])));
     let own = tickets.rows().filter_map(|row| row.requester).map(Scope::Requester);
     for scope in [none, Scope::Queues(queues.iter().cloned().collect())].into_iter().chain(of_queues).chain(own) {
-        let covered = |number: &u32| tickets.by_number(*number).is_some_and(|row| tickets.covered(&scope, row));
+        let covered = |number: &u32| {
+            tickets.by_number(*number).is_some_and(|row| {
+                let queue = tickets.queues.name(row.queue).unwrap();
+                scope.covers(row.requester, queue)
+            })
+        };
         for order in [Order::Number, Order::Priority, Order::DueAt, Order::Activity] {
             let request = PageRequest { order, limit: 1_000, ..PageRequest::default() };
-            let of = |scope: &Scope| tickets.page(scope, &TicketFilter::default(), &request);
+            let of = |scope: &Scope| tickets.page(&tickets.within(scope), &TicketFilter::default(), &request);
             let numbers = |page: &docket_projections::Page| page.tickets.iter().map(|(n, _)| *n).collect::<Vec<_>>();
             let (all, seen) = (of(&Scope::Everything), of(&scope));
             let expected: Vec<u32> = numbers(&all).into_iter().filter(covered).collect();
@@ -200,10 +205,10 @@ fn check_scopes(views: &Views) {
             assert_eq!(seen.total, expected.len() as u64);
         }
         let far = Timestamp::from_millis(i64::MAX / 4);
-        let due = |scope: &Scope| views.due(scope, far, usize::MAX);
+        let due = |scope: &Scope| views.due(&tickets.within(scope), far, usize::MAX);
         let expected: Vec<_> = due(&Scope::Everything).into_iter().filter(|entry| covered(&entry.number)).collect();
         assert_eq!(due(&scope), expected, "{scope:?}");
-        let report = views.report_until(&scope, ReportPeriod::default(), &[far], &|| false).unwrap();
+        let report = views.report_until(&tickets.within(&scope), ReportPeriod::default(), &[far], &|| false).unwrap();
         let count = tickets.rows().filter(|row| covered(&row.number)).count() as u64;
         assert_eq!(report.totals.created.tickets, count, "{scope:?}");
         let open = |row: &&TicketRow| covered(&row.number) && row.closed_at.is_none();
@@ -222,11 +227,12 @@ fn check_pages(views: &Views) {
         for direction in [Direction::Ascending, Direction::Descending] {
             let filter = TicketFilter::default();
             let whole = PageRequest { order, direction, limit: 1_000, ..PageRequest::default() };
-            let expected = views.tickets().page(&Scope::Everything, &filter, &whole);
+            let expected = views.tickets().page(&Within::EVERYTHING, &filter, &whole);
             assert_eq!(expected.tickets.len(), views.tickets().len());
             let (mut forward, mut after) = (Vec::new(), None);
             loop {
-                let page = views.tickets().page(&Scope::Everything, &filter, &PageRequest { limit: 3, after, ..whole });
+                let page =
+                    views.tickets().page(&Within::EVERYTHING, &filter, &PageRequest { limit: 3, after, ..whole });
                 forward.extend(page.tickets.iter().copied());
                 after = page.tickets.last().map(|(_, cursor)| *cursor);
                 if !page.has_next {
@@ -237,7 +243,7 @@ fn check_pages(views: &Views) {
             let (mut backward, mut before) = (Vec::new(), None);
             loop {
                 let request = PageRequest { limit: 3, before, backward: true, ..whole };
-                let page = views.tickets().page(&Scope::Everything, &filter, &request);
+                let page = views.tickets().page(&Within::EVERYTHING, &filter, &request);
                 backward.splice(0..0, page.tickets.iter().copied());
                 before = page.tickets.first().map(|(_, cursor)| *cursor);
                 if !page.has_previous {

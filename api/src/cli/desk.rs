@@ -70,10 +70,14 @@ pub fn apply(global: &Global, args: &ApplyArgs) -> anyhow::Result<()> {
             }
             for change in &changes {
                 line(format!("{} {} {}", change.verb, change.kind, change.key).trim_end())?;
-                let hangs =
-                    departures.iter().find(|d| change.verb == "retire" && d.kind == change.kind && d.key == change.key);
+                let hangs = departures.iter().find(|d| d.kind == change.kind && d.key == change.key);
                 if let Some(departure) = hangs.filter(|departure| departure.matters()) {
-                    line(format!("    {departure}; `leaving` in the file says where tickets go"))?;
+                    let then = if change.verb == "retire" {
+                        "`leaving` in the file says where tickets go"
+                    } else {
+                        "in queues that the agent loses: assign them to somebody who works there"
+                    };
+                    line(format!("    {departure}; {then}"))?;
                 }
             }
             for ticket in &not_moved {

@@ -31,7 +31,7 @@ use docket_core::{
     ticket::Ticket,
     time::Timestamp,
 };
-use docket_projections::{LiveViews, Views};
+use docket_projections::{LiveViews, Scopes, Views, Within};
 use docket_store::{ContentStore, EventLog, Follower, Page, ReadError};
 pub use error::{EngineError, chain};
 pub use keys::IdempotencyKey;
@@ -66,6 +66,8 @@ pub struct Engine {
     used: Mutex<HashMap<TokenId, Timestamp>>,
     /// Who is looking at what: lost with the engine on purpose.
     presence: Mutex<presence::Presence>,
+    /// Tickets of scopes that were asked for last.
+    scopes: Scopes,
     /// Tickets that nothing can be done with for now.
     aside: Mutex<reactors::Aside>,
     /// Histories that were read last.
@@ -145,6 +147,7 @@ impl Engine {
             tickets: Mutex::default(),
             used: Mutex::default(),
             presence: Mutex::default(),
+            scopes: Scopes::default(),
             aside: Mutex::default(),
             histories: Mutex::default(),
             reads: Arc::new(Semaphore::new(READS)),
@@ -173,6 +176,11 @@ impl Engine {
     /// The views of this moment.
     pub fn views(&self) -> Arc<Views> {
         self.views.now()
+    }
+
+    /// The tickets that a principal sees at the moment of these views.
+    pub fn within(&self, principal: &Principal, views: &Views) -> Within {
+        self.scopes.within(views.tickets(), &principal.rights(views).scope())
     }
 
     /// The present instant.

@@ -27,11 +27,8 @@ use std::{
 };
 
 use async_graphql::{Context, Error, SDLExportOptions, Schema, SchemaBuilder, ValidationMode};
-use docket_core::{
-    access::Scope,
-    ids::{Position, TicketId},
-};
-use docket_projections::{TicketRow, Views};
+use docket_core::ids::{Position, TicketId};
+use docket_projections::{TicketRow, Views, Within};
 use tokio::sync::OnceCell;
 
 use crate::engine::{Action, Engine, History, Principal, Resource, must};
@@ -116,9 +113,9 @@ impl Session {
         self.principal.may(&self.views, action, row)
     }
 
-    /// Which tickets the principal sees at the session's moment.
-    pub fn scope(&self) -> Scope {
-        self.principal.rights(&self.views).scope()
+    /// The tickets that the principal sees at the session's moment.
+    pub fn within(&self) -> Within {
+        self.engine.within(&self.principal, &self.views)
     }
 
     /// FORBIDDEN unless the principal may do it.

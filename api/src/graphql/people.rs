@@ -242,8 +242,8 @@ impl PeopleQueries {
         session.need(Action::Read, Resource::Figures)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().teams;
-        let scope = session.scope();
-        let held = |key: &str| session.views.holds_unfinished(&scope, LeavingKind::Team, key);
+        let within = session.within();
+        let held = |key: &str| session.views.holds_unfinished(&within, LeavingKind::Team, key);
         let page = desk_page(parts, &paging, held, |key| Team::seen(session, key))?;
         Ok(Some(page.into()))
     }
@@ -262,8 +262,8 @@ impl PeopleQueries {
         session.need(Action::Read, Resource::Figures)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().agents;
-        let scope = session.scope();
-        let held = |key: &str| session.views.holds_unfinished(&scope, LeavingKind::Agent, key);
+        let within = session.within();
+        let held = |key: &str| session.views.holds_unfinished(&within, LeavingKind::Agent, key);
         let page = desk_page(parts, &paging, held, |key| Agent::seen(session, key))?;
         Ok(Some(page.into()))
     }

@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Error, ID, Interface, MergedObject, Object, SimpleObject};
-use docket_core::{
-    access::Scope,
-    ids::{
-        AgentKey, CalendarKey, CategoryKey, CommitId, CustomerId, FieldKey, PolicyKey, Position, QueueKey, StreamId,
-        TeamKey, TicketId, TokenId,
-    },
+use docket_core::ids::{
+    AgentKey, CalendarKey, CategoryKey, CommitId, CustomerId, FieldKey, PolicyKey, Position, QueueKey, StreamId,
+    TeamKey, TicketId, TokenId,
 };
 use docket_projections::ReportPeriod;
 
@@ -167,11 +164,11 @@ impl ServerQueries {
     /// How the server stands.
     async fn server_status(&self, context: &Context<'_>) -> Result<ServerStatus, Error> {
         let session = Session::of(context)?;
-        let (views, scope) = (&session.views, session.scope());
+        let (views, within) = (&session.views, session.within());
         let in_scope = |aside: &&crate::engine::SetAside| {
             // A ticket that no view has belongs to nobody's queue.
             let row = views.tickets().by_id(&aside.ticket);
-            row.map_or(scope == Scope::Everything, |row| views.tickets().covered(&scope, row))
+            row.map_or_else(|| session.can(Action::Read, Resource::AllTickets), |row| within.holds(row.number))
         };
         let sees_figures = session.can(Action::Read, Resource::Figures);
         Ok(ServerStatus {
@@ -246,9 +243,9 @@ impl ServerQueries {
             Some(instants) => instants.into_iter().map(|at| at.0).collect(),
         };
         let period = ReportPeriod { from: from.map(|at| at.0), to: to.map(|at| at.0) };
-        let (views, scope) = (Arc::clone(&session.views), session.scope());
+        let (views, within) = (Arc::clone(&session.views), session.within());
         let work = move |stop: &Stop| {
-            views.report_until(&scope, period, &instants, &|| stop.is_wanted()).ok_or_else(EngineError::unwanted)
+            views.report_until(&within, period, &instants, &|| stop.is_wanted()).ok_or_else(EngineError::unwanted)
         };
         let report = session.engine.in_turn(work).await;
         Ok(Some(report.map_err(|error| top_level(&error))?.into()))

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use docket_core::{
-    access::{Resource, Scope},
     ids::{AgentKey, CategoryKey, CustomerId, QueueKey, StatusKey, TeamKey},
     ticket::{Channel, Priority, StatusCategory},
     time::Timestamp,
 };
 
-use super::{TicketRow, TicketsView};
+use super::{TicketsView, Within};
 use crate::set::TicketSet;
 
 /// Which tickets are wanted: every part that is set must hold; a list holds when the ticket has one of its values.
@@ -53,29 +52,9 @@ impl TicketFilter {
 }
 
 impl TicketsView {
-    /// What a ticket is to the table of rights.
-    pub fn resource(&self, row: &TicketRow) -> Option<Resource<'_>> {
-        Some(Resource::Ticket { requester: row.requester, queue: self.queues.name(row.queue)? })
-    }
-
-    /// True when a ticket belongs to a scope.
-    pub fn covered(&self, scope: &Scope, row: &TicketRow) -> bool {
-        self.queues.name(row.queue).is_some_and(|queue| scope.covers(row.requester, queue))
-    }
-
-    /// The tickets of a scope; `None` for all of them.
-    pub(crate) fn within(&self, scope: &Scope) -> Option<TicketSet> {
-        match scope {
-            Scope::Everything => None,
-            Scope::Queues(queues) => Some(self.by_queue.union_of(queues.iter().filter_map(|q| self.queues.find(q)))),
-            Scope::Requester(own) => Some(self.by_requester.get(own).cloned().unwrap_or_default()),
-        }
-    }
-
-    /// The tickets of a scope that match.
-    pub fn select(&self, scope: &Scope, filter: &TicketFilter) -> TicketSet {
-        // The scope comes first, so that neither counts nor cursors tell of what lies outside.
-        let mut selected: Option<TicketSet> = self.within(scope);
+    /// Those tickets within a scope that match.
+    pub fn select(&self, within: &Within, filter: &TicketFilter) -> TicketSet {
+        let mut selected: Option<TicketSet> = None;
         let mut narrow = |set: TicketSet| {
             selected = Some(match &selected {
                 None => set,
@@ -116,7 +95,11 @@ impl TicketsView {
             self.by_due.range(..(before, 0)).for_each(|(_, number)| due.insert(*number));
             narrow(due);
         }
-        let selected = selected.unwrap_or_else(|| self.all.clone());
+        // Whatever is asked for, neither counts nor cursors tell of what lies outside of the scope.
+        let selected = match selected {
+            Some(selected) => within.of(selected),
+            None => within.set().unwrap_or(&self.all).clone(),
+        };
         if filter.opened_from.is_none() && filter.opened_before.is_none() {
             return selected;
         }

@@ -34,7 +34,7 @@ impl SetIndex {
     }
 
     pub(super) fn union_of(&self, names: impl Iterator<Item = u32>) -> TicketSet {
-        names.filter_map(|name| self.get(name)).fold(TicketSet::default(), |all, set| all.union(set))
+        TicketSet::union_of(names.filter_map(|name| self.get(name)))
     }
 }
 

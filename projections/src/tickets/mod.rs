@@ -6,6 +6,7 @@ mod filter;
 mod index;
 mod page;
 mod row;
+mod within;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub use counters::QueueCounters;
 pub use filter::TicketFilter;
 pub use page::{Cursor, Direction, InvalidCursor, Order, Page, PageRequest};
 pub use row::TicketRow;
+pub use within::{Scopes, Within};
 
 /// All tickets.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! Orders of tickets, and pages that hold although tickets come and go.
 
-use std::{cmp::Ordering, fmt, ops::Bound, str::FromStr};
+use std::{cell::Cell, cmp::Ordering, fmt, ops::Bound, str::FromStr};
 
-use docket_core::{access::Scope, ids::Position, ticket::Priority, time::Timestamp};
+use docket_core::{ids::Position, ticket::Priority, time::Timestamp};
 
-use super::{TicketFilter, TicketRow, TicketsView};
+use super::{TicketFilter, TicketRow, TicketsView, Within};
 use crate::set::TicketSet;
 
 /// By what tickets are ordered.
@@ -117,16 +117,19 @@ pub struct Page {
 /// A key and a number: where a ticket is in an order, or a cursor's was.
 type Place = (i64, u32);
 
-/// Below it, sorting the set is cheaper than walking an index of all tickets past those that are not in it.
+/// A set of so few is sorted in a tenth of a millisecond. An index of all tickets is walked for it only when that promises to be
+/// less, and given up when it turns out to be more.
 const SMALL: u64 = 2_000;
+/// A walk for a small set is given up after so many times the entries that sorting would look at.
+const GIVE_UP: u64 = 2;
 
 /// The key of a ticket without a deadline: it comes after all that have one.
 const NEVER: i64 = i64::MAX;
 
 impl TicketsView {
     /// One page of the tickets of a scope that match. A cursor is a place in the order, whether or not its ticket is still there.
-    pub fn page(&self, scope: &Scope, filter: &TicketFilter, request: &PageRequest) -> Page {
-        self.page_of(&self.select(scope, filter), request, SMALL)
+    pub fn page(&self, within: &Within, filter: &TicketFilter, request: &PageRequest) -> Page {
+        self.page_of(&self.select(within, filter), request, SMALL)
     }
 
     fn page_of(&self, set: &TicketSet, request: &PageRequest, small: u64) -> Page {
@@ -175,7 +178,7 @@ impl TicketsView {
         Found { places: places.split_off(first), behind, ahead }
     }
 
-    /// None when the set is small or the order has no index.
+    /// None when sorting is cheaper or the order has no index.
     fn found_by_index(
         &self,
         set: &TicketSet,
@@ -185,10 +188,20 @@ impl TicketsView {
         limit: usize,
         small: u64,
     ) -> Option<Found> {
-        if way.order != Order::Number && set.len() <= small {
-            return None;
-        }
-        let mut places: Vec<Place> = self.walk(set, way, start, limit.saturating_add(1))?.collect();
+        // Other indexes hold nothing but members.
+        let passes_others = matches!(way.order, Order::DueAt | Order::Activity);
+        let budget = if passes_others && set.len() <= small {
+            // As many are passed for one that is wanted as there are tickets for one of the set, if they lie evenly.
+            let expected = (limit as u64).saturating_add(1).saturating_mul(self.all.len()) / set.len().max(1);
+            if expected > set.len() {
+                return None;
+            }
+            set.len() * GIVE_UP
+        } else {
+            u64::MAX
+        };
+        let looked = Looked { at: Cell::new(0), budget };
+        let mut places: Vec<Place> = self.walk(set, way, start, limit.saturating_add(1), &looked)?.collect();
         let within = stop.map_or(places.len(), |stop| places.partition_point(|place| way.cmp(*place, stop).is_lt()));
         let end = within.min(limit);
         // Whatever was found beyond the end is ahead; when nothing was, the walk came to the end of the set.
@@ -198,8 +211,11 @@ impl TicketsView {
             // Most often the cursor's own ticket is where it was.
             let is_there = |number| self.by_number(number).is_some_and(|row| self.key(way.order, row) == start.0);
             (set.contains(start.1) && is_there(start.1))
-                || self.walk(set, way.back(), Some(start), 1).is_some_and(|mut walk| walk.next().is_some())
+                || self.walk(set, way.back(), Some(start), 1, &looked).is_some_and(|mut walk| walk.next().is_some())
         });
+        if looked.too_much() {
+            return None;
+        }
         Some(Found { places, behind, ahead })
     }
 
@@ -211,6 +227,7 @@ impl TicketsView {
         way: Way,
         after: Option<Place>,
         limit: usize,
+        looked: &'a Looked,
     ) -> Option<Box<dyn Iterator<Item = Place> + 'a>> {
         let Way { order, descending } = way;
         let beyond = move |place: &Place| after.is_none_or(|after| way.cmp(*place, after).is_gt());
@@ -250,13 +267,14 @@ impl TicketsView {
                 let undated_passed = after.is_some() && dated.is_none();
                 if descending {
                     let upper = dated.map_or(Bound::Unbounded, Bound::Excluded);
-                    let walk = self.by_due.range((Bound::Unbounded, upper)).rev().filter_map(members);
+                    let walk = self.by_due.range((Bound::Unbounded, upper)).rev();
+                    let walk = walk.take_while(|_| looked.one_more()).filter_map(members);
                     let first = dated.is_none().then(undated);
                     Box::new(first.into_iter().flatten().chain(walk))
                 } else {
                     let lower = dated.map_or(Bound::Unbounded, Bound::Excluded);
                     let walk = (!undated_passed).then(|| self.by_due.range((lower, Bound::Unbounded)));
-                    let walk = walk.into_iter().flatten().filter_map(members);
+                    let walk = walk.into_iter().flatten().take_while(|_| looked.one_more()).filter_map(members);
                     // Looked for only when the dated ones are at their end.
                     Box::new(walk.chain(std::iter::once_with(undated).flatten()))
                 }
@@ -268,10 +286,12 @@ impl TicketsView {
                 let from = after.map(|(key, number)| (Position::new(key.cast_unsigned()), number));
                 if descending {
                     let upper = from.map_or(Bound::Unbounded, Bound::Excluded);
-                    Box::new(self.by_activity.range((Bound::Unbounded, upper)).rev().filter_map(members))
+                    let walk = self.by_activity.range((Bound::Unbounded, upper)).rev();
+                    Box::new(walk.take_while(|_| looked.one_more()).filter_map(members))
                 } else {
                     let lower = from.map_or(Bound::Unbounded, Bound::Excluded);
-                    Box::new(self.by_activity.range((lower, Bound::Unbounded)).filter_map(members))
+                    let walk = self.by_activity.range((lower, Bound::Unbounded));
+                    Box::new(walk.take_while(|_| looked.one_more()).filter_map(members))
                 }
             }
         };
@@ -286,6 +306,23 @@ impl TicketsView {
             Order::Activity => row.version.get().cast_signed(),
             Order::PublicActivity => row.public_version.get().cast_signed(),
         }
+    }
+}
+
+/// How many entries of an index were looked at, and how many may be.
+struct Looked {
+    at: Cell<u64>,
+    budget: u64,
+}
+
+impl Looked {
+    fn one_more(&self) -> bool {
+        self.at.set(self.at.get() + 1);
+        !self.too_much()
+    }
+
+    fn too_much(&self) -> bool {
+        self.at.get() > self.budget
     }
 }
 

@@ -32,7 +32,7 @@ pub struct DeskApplyInput {
 pub struct DeskApplyPayload {
     /// The differences, in words such as `change queue billing`, or `retire queue old: 3 unfinished tickets`.
     pub changes: Vec<String>,
-    /// What hangs on the parts that leave, one for each of them.
+    /// What hangs on the parts that leave, one for each of them, and on the queues that agents lose.
     pub departures: Vec<Departure>,
     /// Unfinished tickets that were moved, or with `dryRun` would be, as the file's `leaving` says.
     pub moved: i32,
@@ -63,7 +63,7 @@ impl DeskApplyPayload {
     }
 }
 
-/// What hangs on a part of the desk that leaves.
+/// What hangs on a part of the desk that leaves, or on the queues that an agent loses.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct Departure {
     /// Kind of part, for example `queue`.
@@ -71,7 +71,7 @@ pub struct Departure {
     /// Its key.
     pub key: String,
     /// Unfinished tickets that name it: they wait in the queue, are assigned to the agent, are measured by the policy. They
-    /// stay as they are unless the file's `leaving` moves them.
+    /// stay as they are unless the file's `leaving` moves them. Of an agent who loses queues: those that the agent has there.
     pub tickets: i32,
     /// Tokens of the agent, which hold no longer.
     pub tokens: i32,
@@ -110,7 +110,7 @@ impl From<crate::engine::NotMoved> for NotMoved {
 /// A change in words, with what hangs on it.
 fn told(change: &Change, departures: &[docket_projections::Departure]) -> String {
     let words = format!("{} {} {}", change.verb, change.kind, change.key).trim_end().to_owned();
-    let hangs = departures.iter().find(|d| change.verb == "retire" && d.kind == change.kind && d.key == change.key);
+    let hangs = departures.iter().find(|d| d.kind == change.kind && d.key == change.key);
     match hangs.filter(|departure| departure.matters()) {
         Some(departure) => format!("{words}: {departure}"),
         None => words,

@@ -502,8 +502,8 @@ impl DeskQueries {
         session.need(Action::Read, Resource::Desk)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().queues;
-        let scope = session.scope();
-        let held = |key: &str| session.views.holds_unfinished(&scope, LeavingKind::Queue, key);
+        let within = session.within();
+        let held = |key: &str| session.views.holds_unfinished(&within, LeavingKind::Queue, key);
         let page = desk_page(parts, &paging, held, |key| Queue::seen(session, key))?;
         Ok(Some(page.into()))
     }
@@ -523,8 +523,8 @@ impl DeskQueries {
         session.need(Action::Read, Resource::Desk)?;
         let paging = Paging::new(first, after, last, before)?;
         let parts = &session.views.desk().desk().categories;
-        let scope = session.scope();
-        let held = |key: &str| session.views.holds_unfinished(&scope, LeavingKind::Category, key);
+        let within = session.within();
+        let held = |key: &str| session.views.holds_unfinished(&within, LeavingKind::Category, key);
         let page = desk_page(parts, &paging, held, |key| Category::seen(session, key))?;
         Ok(Some(page.into()))
     }

@@ -139,7 +139,7 @@ impl TimerQueries {
         let session = Session::of(context)?;
         session.need(Action::Read, Resource::Figures)?;
         let limit = Paging::new(first, None, None, None)?.limit;
-        let due = session.views.due(&session.scope(), due_before.0.plus_millis(-1), limit);
+        let due = session.views.due(&session.within(), due_before.0.plus_millis(-1), limit);
         let timers = due.into_iter().filter_map(|entry| {
             let (kind, track, metric, due_at) = match entry.command {
                 TimerCommand::Warn { track, metric, due_at } => {

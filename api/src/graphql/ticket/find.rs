@@ -46,7 +46,7 @@ async fn page(
         }
     }
     let filter = filter.map(|filter| filter.to_core(session)).transpose()?.unwrap_or_default();
-    let scope = session.scope();
+    let within = session.within();
     let order_by = order.map_or(Order::Number, |order| match order.field {
         TicketOrderField::Number => Order::Number,
         TicketOrderField::Priority => Order::Priority,
@@ -76,10 +76,10 @@ async fn page(
     };
     let page = if filter.walks_rows() && session.views.tickets().len() > MANY {
         let views = Arc::clone(&session.views);
-        let page = session.engine.beside(move || Ok(views.tickets().page(&scope, &filter, &request))).await;
+        let page = session.engine.beside(move || Ok(views.tickets().page(&within, &filter, &request))).await;
         page.map_err(|error| top_level(&error))?
     } else {
-        session.views.tickets().page(&scope, &filter, &request)
+        session.views.tickets().page(&within, &filter, &request)
     };
     let ticket = |number| Ticket { views: Arc::clone(&session.views), number };
     let slice = Slice {
