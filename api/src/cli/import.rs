@@ -97,6 +97,9 @@ fn tell(report: &ImportReport) -> anyhow::Result<()> {
     if !made.is_empty() {
         print(format!("made: {}", made.join(", ")))?;
     }
+    if report.shortened_subjects > 0 {
+        print(format!("{} subjects were too long and were shortened", report.shortened_subjects))?;
+    }
     for (column, values) in &report.unknown_values {
         let values: Vec<String> = values.iter().map(|(value, count)| format!("{value:?} ({count})")).collect();
         print(format!("not in the mapping, kept as they are: {column} {}", values.join(", ")))?;

@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use docket_core::{
     ids::{FieldKey, Key, StatusKey},
     ticket::{Channel, Priority, StatusCategory},
-    time::Timestamp,
 };
-use jiff::{civil::DateTime, tz::TimeZone};
 use serde::Deserialize;
 
+use super::instants::{Instants, TimeFormat};
 use crate::toml_error::one_line;
 
 /// A mapping file.
@@ -51,21 +50,6 @@ pub struct Mapping {
 
 const fn comma() -> char {
     ','
-}
-
-/// How instants are written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TimeFormat {
-    /// As for strptime, for example `%d/%m/%Y %H:%M`; `rfc3339` for instants with an offset.
-    pub format: String,
-    /// IANA name of the zone of instants without an offset.
-    #[serde(default = "utc")]
-    pub zone: String,
-}
-
-fn utc() -> String {
-    "UTC".into()
 }
 
 /// A column.
@@ -150,6 +134,14 @@ pub enum MappingError {
     /// Its zone is not known.
     #[error("the mapping's time zone {0:?} is not known: use an IANA name such as Europe/London")]
     Zone(String),
+    /// A format of its instants reads nothing.
+    #[error("the mapping's time format {format:?} cannot be used: {problem}")]
+    Time {
+        /// The format.
+        format: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Its subject has an open brace.
     #[error("the mapping's subject {0:?} has a brace that is not closed")]
     Subject(String),
@@ -161,13 +153,6 @@ pub enum MappingError {
         /// What does not fit.
         problem: String,
     },
-}
-
-/// Reads instants as a mapping says.
-#[derive(Debug, Clone)]
-pub struct Instants {
-    format: String,
-    zone: TimeZone,
 }
 
 impl Mapping {
@@ -185,12 +170,9 @@ impl Mapping {
     /// How its instants are read.
     ///
     /// # Errors
-    /// When the zone is not known.
+    /// When the zone is not known, or a format cannot be read back.
     pub fn instants(&self) -> Result<Instants, MappingError> {
-        let zone = jiff::tz::TimeZoneDatabase::bundled()
-            .get(&self.time.zone)
-            .map_err(|_| MappingError::Zone(self.time.zone.clone()))?;
-        Ok(Instants { format: self.time.format.clone(), zone })
+        Instants::new(&self.time)
     }
 
     /// The columns in the subject's braces.
@@ -217,17 +199,24 @@ impl Mapping {
         tracked
     }
 
+    /// The columns whose cells are taken as they are, so that limits hold for them. What is ignored can hold anything, and a subject
+    /// is shortened.
+    pub fn taken(&self) -> BTreeSet<&str> {
+        let mut taken: BTreeSet<&str> = self.tracked().into_iter().collect();
+        taken.extend([self.ticket.key.as_str(), self.event.at.as_str()]);
+        taken.extend(self.ticket.opened_at.as_deref());
+        taken.extend(self.event.actor.as_deref());
+        taken.extend(self.ticket.channel.as_ref().map(|values| values.column.as_str()));
+        taken
+    }
+
     /// Compares the mapping with the columns of a file.
     ///
     /// # Errors
     /// When a column of the mapping is not in the file, or one of the file is neither used nor ignored.
     pub fn check_columns(&self, file: &str, header: &[&str]) -> Result<(), MappingError> {
         let problem = |problem: String| MappingError::Columns { file: file.to_owned(), problem };
-        let mut used: BTreeSet<&str> = self.tracked().into_iter().collect();
-        used.extend([self.ticket.key.as_str(), self.event.at.as_str()]);
-        used.extend(self.ticket.opened_at.as_deref());
-        used.extend(self.event.actor.as_deref());
-        used.extend(self.ticket.channel.as_ref().map(|values| values.column.as_str()));
+        let mut used = self.taken();
         used.extend(self.subject_columns()?);
         let present: BTreeSet<&str> = header.iter().copied().collect();
         if present.len() != header.len() {
@@ -257,47 +246,5 @@ impl Mapping {
     /// The field in which unknown values of a column are kept.
     pub fn field_for_unknown(column: &str) -> FieldKey {
         FieldKey::from(Key::from_name(&format!("imported {column}")))
-    }
-}
-
-impl Instants {
-    /// The instant that a cell gives.
-    ///
-    /// # Errors
-    /// With what is wrong, for people.
-    pub fn read(&self, cell: &str) -> Result<Timestamp, String> {
-        let cell = cell.trim();
-        if self.format == "rfc3339" {
-            return Timestamp::parse(cell).map_err(|error| error.to_string());
-        }
-        let invalid = |_| format!("{cell:?} is not a time of the form {}", self.format);
-        let civil: DateTime =
-            jiff::fmt::strtime::parse(&self.format, cell).and_then(|broken| broken.to_datetime()).map_err(invalid)?;
-        let instant = self.zone.to_ambiguous_timestamp(civil).compatible().map_err(invalid)?;
-        // Through text, so that the range is checked in one place.
-        Timestamp::parse(&instant.to_string()).map_err(|error| error.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn instants(format: &str, zone: &str) -> Instants {
-        Instants { format: format.into(), zone: jiff::tz::TimeZoneDatabase::bundled().get(zone).unwrap() }
-    }
-
-    #[test]
-    fn instants_are_read_in_their_zone() {
-        let utc = instants("%d/%m/%Y %H:%M", "UTC");
-        assert_eq!(utc.read("29/2/2016 04:40").unwrap().to_string(), "2016-02-29T04:40:00.000Z");
-        let london = instants("%d/%m/%Y %H:%M", "Europe/London");
-        assert_eq!(london.read("1/7/2016 09:00").unwrap().to_string(), "2016-07-01T08:00:00.000Z");
-        assert!(utc.read("30/2/2016 04:40").is_err());
-        assert!(utc.read("2016-02-29").is_err());
-        assert_eq!(
-            instants("rfc3339", "UTC").read("2016-02-29T04:40:00+01:00").unwrap().to_string(),
-            "2016-02-29T03:40:00.000Z"
-        );
     }
 }

@@ -4,7 +4,9 @@
 //! Nothing is added twice: every row has a commit id made from its content. Positions are predicted, because the importer
 //! is the only writer; a whole batch is submitted at once and shares its syncs.
 
+mod instants;
 mod mapping;
+mod names;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -39,7 +41,9 @@ use docket_core::{
 };
 use docket_projections::Views;
 use docket_store::{Append, AppendError, EventLog, Expected, ReadError};
+use instants::Instants;
 pub use mapping::{Mapping, MappingError};
+use names::key_for_name;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
@@ -48,6 +52,8 @@ use ulid::Ulid;
 const BATCH: usize = 1024;
 /// Longest cell that is taken, in bytes.
 const MAX_CELL: usize = 4_000;
+/// A subject that would be longer is shortened, which is counted.
+const MAX_SUBJECT_CHARS: usize = 120;
 /// Bad rows that are listed; the others are only counted.
 const LISTED: usize = 1_000;
 
@@ -116,6 +122,8 @@ pub struct ImportReport {
     pub bad_rows: Vec<BadRow>,
     /// Values that the mapping does not list, by column and value, with their counts. They were kept.
     pub unknown_values: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Subjects that were too long and were shortened.
+    pub shortened_subjects: u64,
     /// Parts of the desk that were made, by kind.
     pub made: BTreeMap<&'static str, u64>,
 }
@@ -238,6 +246,8 @@ struct Seen {
     foreign: bool,
     /// Tracked cells of the row before.
     cells: Vec<Option<Box<str>>>,
+    /// When its latest row happened.
+    at: Timestamp,
     /// Contents of its rows, to tell equal rows apart.
     contents: Vec<[u8; 8]>,
     state: State,
@@ -261,8 +271,10 @@ struct State {
 struct Importer<'a> {
     log: &'a dyn EventLog,
     mapping: &'a Mapping,
-    instants: mapping::Instants,
+    instants: Instants,
     tracked: Vec<&'a str>,
+    /// Columns whose cells have a limit.
+    taken: BTreeSet<&'a str>,
     column: HashMap<String, usize>,
     now: Timestamp,
     /// When what it makes of the desk happens: now, and not before what stands in the desk's stream.
@@ -298,6 +310,7 @@ impl<'a> Importer<'a> {
             log,
             instants: mapping.instants()?,
             tracked: mapping.tracked(),
+            taken: mapping.taken(),
             mapping,
             column: HashMap::new(),
             now,
@@ -337,8 +350,10 @@ impl<'a> Importer<'a> {
 
     /// Takes a row. The outer error stops the import, the inner one leaves the row out.
     fn row(&mut self, record: &csv::StringRecord) -> Result<RowResult<()>, ImportError> {
-        if let Some(long) = record.iter().find(|cell| cell.len() > MAX_CELL) {
-            return Ok(Err(format!("a cell has {} bytes, at most {MAX_CELL} are taken", long.len())));
+        let length = |column: &&&str| record.get(*self.column.get(**column)?).map(str::len);
+        if let Some(long) = self.taken.iter().find(|column| length(column).is_some_and(|bytes| bytes > MAX_CELL)) {
+            let bytes = length(&long).unwrap_or_default();
+            return Ok(Err(format!("its {long} has {bytes} bytes, at most {MAX_CELL} are taken")));
         }
         let mapping = self.mapping;
         let Some(key) = self.cell(record, &mapping.ticket.key).map(str::to_owned) else {
@@ -347,7 +362,9 @@ impl<'a> Importer<'a> {
         let Some(at) = self.cell(record, &mapping.event.at) else {
             return Ok(Err(format!("it has no {}", mapping.event.at)));
         };
-        let at = match self.instants.read(at) {
+        let before = self.tickets.get(&key).map(|seen| seen.at);
+        let at = match self.instants.read(at, before) {
+            Ok(at) if at > self.now => return Ok(Err(format!("its {} {at} lies ahead", mapping.event.at))),
             Ok(at) => at,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -377,7 +394,7 @@ impl<'a> Importer<'a> {
         let mapping = self.mapping;
         let opened_at = match &mapping.ticket.opened_at {
             None => at,
-            Some(column) => match self.cell(record, column).map(|cell| self.instants.read(cell)) {
+            Some(column) => match self.cell(record, column).map(|cell| self.instants.read(cell, None)) {
                 Some(Ok(opened_at)) => opened_at,
                 Some(Err(reason)) => return Ok(Err(reason)),
                 None => return Ok(Err(format!("it is the ticket's first row and has no {column}"))),
@@ -435,6 +452,7 @@ impl<'a> Importer<'a> {
             resumed: false,
             foreign: false,
             cells: nothing,
+            at,
             contents: Vec::new(),
             state,
         };
@@ -454,6 +472,7 @@ impl<'a> Importer<'a> {
                 "ticket {key} was changed here since the last import: its further rows are left out"
             )));
         }
+        seen.at = at;
         let mut events = Vec::new();
         self.changes(record, at, seen, &mut events)?;
         if events.is_empty() {
@@ -616,7 +635,7 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    fn subject(&self, record: &csv::StringRecord, key: &str) -> String {
+    fn subject(&mut self, record: &csv::StringRecord, key: &str) -> String {
         let mut subject = String::new();
         let mut rest = self.mapping.ticket.subject.as_str();
         while let Some((before, after)) = rest.split_once('{') {
@@ -626,7 +645,9 @@ impl<'a> Importer<'a> {
             rest = after;
         }
         subject.push_str(rest);
-        let subject: String = subject.trim().chars().take(120).collect();
+        let whole = subject.trim();
+        let subject: String = whole.chars().take(MAX_SUBJECT_CHARS).collect();
+        self.report.shortened_subjects += u64::from(subject.len() < whole.len());
         if subject.is_empty() { key.to_owned() } else { subject }
     }
 
@@ -670,7 +691,7 @@ impl<'a> Importer<'a> {
             Some(mapped) => (mapped.key.clone(), mapped.category),
             None => {
                 self.unknown(&self.mapping.status.column.clone(), value);
-                let (key, _) = Desk::key_for_name(&self.desk.statuses, value, |s: &StatusDefinition| s.name.as_str());
+                let (key, _) = key_for_name(&self.desk.statuses, value, |s: &StatusDefinition| s.name.as_str());
                 (StatusKey::clone(&key), self.mapping.status.unknown)
             }
         };
@@ -701,7 +722,7 @@ impl<'a> Importer<'a> {
     }
 
     fn queue_named(&mut self, name: String) -> Result<QueueKey, ImportError> {
-        let (key, there) = Desk::key_for_name(&self.desk.queues, &name, |q: &QueueDefinition| q.name.as_str());
+        let (key, there) = key_for_name(&self.desk.queues, &name, |q: &QueueDefinition| q.name.as_str());
         if !there {
             let queue = QueueDefinition {
                 key: QueueKey::clone(&key),
@@ -718,7 +739,7 @@ impl<'a> Importer<'a> {
 
     fn category(&mut self, name: Option<String>) -> Result<Option<CategoryKey>, ImportError> {
         let Some(name) = name else { return Ok(None) };
-        let (key, there) = Desk::key_for_name(&self.desk.categories, &name, |c: &CategoryDefinition| c.name.as_str());
+        let (key, there) = key_for_name(&self.desk.categories, &name, |c: &CategoryDefinition| c.name.as_str());
         if !there {
             let category = CategoryDefinition { key: CategoryKey::clone(&key), name, parent: None };
             self.make("category", CategoryDefined { category }.into())?;
@@ -728,7 +749,7 @@ impl<'a> Importer<'a> {
 
     fn team(&mut self, name: Option<String>) -> Result<Option<TeamKey>, ImportError> {
         let Some(name) = name else { return Ok(None) };
-        let (key, there) = Desk::key_for_name(&self.desk.teams, &name, |t: &TeamDefinition| t.name.as_str());
+        let (key, there) = key_for_name(&self.desk.teams, &name, |t: &TeamDefinition| t.name.as_str());
         if !there {
             self.make("team", TeamDefined { team: TeamDefinition { key: TeamKey::clone(&key), name } }.into())?;
         }
@@ -737,7 +758,7 @@ impl<'a> Importer<'a> {
 
     fn agent(&mut self, name: Option<String>) -> Result<Option<AgentKey>, ImportError> {
         let Some(name) = name else { return Ok(None) };
-        let (key, there) = Desk::key_for_name(&self.desk.agents, &name, |a: &AgentDefinition| a.name.as_str());
+        let (key, there) = key_for_name(&self.desk.agents, &name, |a: &AgentDefinition| a.name.as_str());
         if !there {
             let agent = AgentDefinition { key: AgentKey::clone(&key), name, teams: vec![], queues: None };
             self.make("agent", AgentDefined { agent }.into())?;

@@ -640,23 +640,4 @@ impl Desk {
             ..DeskConfig::default()
         }
     }
-
-    /// A part whose key is free for this display name: the plain key, or one from the name's hash when the plain one
-    /// belongs to another name. `None` when the part is there already, with its key.
-    pub fn key_for_name<K: Ord + Clone + From<Key>, T>(
-        parts: &Parts<K, T>,
-        name: &str,
-        name_of: impl Fn(&T) -> &str,
-    ) -> (K, bool) {
-        let plain = K::from(Key::from_name(name));
-        match parts.get(&plain) {
-            None => (plain, false),
-            Some(part) if name_of(&part.definition) == name => (plain, true),
-            Some(_) => {
-                let hashed = K::from(Key::from_hash(name));
-                let there = parts.contains_key(&hashed);
-                (hashed, there)
-            }
-        }
-    }
 }
